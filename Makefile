@@ -1,0 +1,68 @@
+# make demo: set up, then the whole story on real data.   make test: set up, then every check.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+# pip is asked once for uv; uv installs everything else from the lock, with hashes.
+UV_VERSION := 0.13.9
+STAMP := .setup/$(shell cat requirements.lock pyproject.toml lakehouse/engine/jars.py Makefile | sha256sum | cut -c1-16)
+# Nothing of ours, and nothing we use, reports home.
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export DO_NOT_TRACK := 1
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup demo test lint unit test-slow test-browser lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(STAMP)  ## virtual environment and JARs; skipped when nothing changed
+
+$(STAMP): requirements.lock pyproject.toml
+	@echo "── set-up: checking this machine"
+	@bash deploy/check-machine.sh "$(PYTHON)"
+	@echo "── set-up 1/3: Python packages from requirements.lock (about a minute, 7 GB)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+	@$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/python -m ensurepip --upgrade >/dev/null 2>&1 || true
+	@echo "── set-up 2/3: this project, editable"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "── set-up 3/3: Delta's JARs, by checksum"
+	@$(BIN)/python -m lakehouse.engine.jars
+	@$(BIN)/pyright --version >/dev/null
+	@rm -rf .setup && mkdir -p .setup && touch $(STAMP)
+	@echo "── set-up done"
+
+demo: setup  ## the whole story on real flights, from landing files to reproduced training sets
+	@lakehouse doctor
+	@lakehouse demo
+
+test: setup lint unit  ## every check
+
+lint: setup  ## ruff, pyright, import rules, sqlfluff, dbt parse
+	@echo "── ruff";        ruff check . && ruff format --check .
+	@echo "── pyright";     pyright
+	@echo "── import rules"; lint-imports
+	@echo "── sqlfluff";    sqlfluff lint --disable-progress-bar dbt_project
+	@echo "── dbt parse";   dbt --quiet parse
+
+unit: setup
+	@echo "── pytest"; pytest -m "not slow and not browser"
+
+test-slow: setup  ## fault and scale tests that take minutes
+	@pytest -m slow
+
+test-browser: setup  ## tests that look at the UIs with Chromium
+	@pytest -m browser
+
+lock: setup  ## compile requirements.lock anew, with hashes and without any index's address
+	@$(BIN)/python -m pip install --quiet "uv==$(UV_VERSION)"
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 --quiet --output-file requirements.lock
+
+clean:  ## remove what the demo and dbt made, and the engine with it; the set-up stays
+	@if [ -x $(BIN)/lakehouse ]; then lakehouse down; fi
+	@rm -rf warehouse target logs

@@ -1,0 +1,73 @@
+"""The `lakehouse` command line: one thin file a command, registered here."""
+
+import importlib
+import sys
+from dataclasses import dataclass
+
+import typer
+from rich.console import Console
+
+from lakehouse.errors import LakehouseError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a command's function lies (`module:function`), and its line in `lakehouse --help`."""
+
+    target: str
+    summary: str
+
+
+COMMANDS = {
+    "up": Entry("commands.engine:up", "Start the Spark engine, or find the one that runs."),
+    "down": Entry("commands.engine:down", "Stop the Spark engine."),
+    "status": Entry("commands.engine:status", "What runs, since when, with how much memory."),
+    "doctor": Entry("commands.doctor:doctor", "Check what this machine needs, and say what to do."),
+    "dev": Entry("commands.dev:dev", "Open engine, Dagster and MLflow, and print the links."),
+    "ingest": Entry("commands.ingest:ingest", "Land deliveries into bronze, each exactly once."),
+    "check": Entry("commands.check:check", "Run a gate's expectations and record the result."),
+    "release": Entry("commands.release:release", "Publish the tables of a gate that passed."),
+    "override": Entry("commands.override:override", "Let a failed table through, by name and with a reason."),
+    "train": Entry("commands.train:train", "Train, log and register a model as of a date."),
+    "score": Entry("commands.score:score", "Score a day or a range of days into the predictions table."),
+    "reproduce": Entry("commands.reproduce:reproduce", "Read a run's training set again and compare it."),
+    "diff": Entry("commands.diff:diff", "How the training sets of two runs differ."),
+    "materialize": Entry("commands.materialize:materialize", "Materialize assets of the graph."),
+}
+
+
+def _placeholder() -> None:
+    """Stands in the help for a command that was not asked for."""
+
+
+def build(wanted: str | None) -> typer.Typer:
+    """The command line with one command loaded; the others take seconds to import and stand as lines of help."""
+    app = typer.Typer(
+        name="lakehouse",
+        help="Versioned feature tables, gates, training, scoring and reproduction, on one warm Spark engine.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        rich_markup_mode="rich",
+    )
+    app.callback()(_placeholder)
+    for name, entry in COMMANDS.items():
+        if name != wanted:
+            app.command(name, help=entry.summary)(_placeholder)
+            continue
+        module_name, _, function = entry.target.partition(":")
+        module = importlib.import_module(module_name)
+        app.command(name, epilog=getattr(module, "EPILOG", None))(getattr(module, function))
+    return app
+
+
+def main() -> None:
+    """Run the command line; an error that a person can act on is printed without its traceback, exit code 1."""
+    wanted = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), None)
+    try:
+        build(wanted)()
+    except LakehouseError as error:
+        console = Console(stderr=True, highlight=False)
+        console.print("[red]error:[/red]", end=" ")
+        console.print(str(error), markup=False, soft_wrap=True)
+        sys.exit(1)

@@ -1,0 +1,55 @@
+"""How every command answers: lines or a table for people, JSON for programs."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+console = Console(highlight=False)
+# Progress goes to standard error, so that standard output is the result alone.
+progress_console = Console(stderr=True, highlight=False)
+
+
+def progress(text: str) -> None:
+    """Say what is being done."""
+    progress_console.print(text, style="dim", markup=False)
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def print_json(result: Any) -> None:
+    """Print a dataclass, or what JSON knows, as JSON."""
+    typer.echo(json.dumps(result, default=_plain, indent=2))
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table for people."""
+    drawn = Table(title=title, title_justify="left")
+    for column in columns:
+        drawn.add_column(column)
+    for row in rows:
+        drawn.add_row(*("" if cell is None else str(cell) for cell in row))
+    console.print(drawn)
+
+
+def facts(pairs: Mapping[str, object]) -> None:
+    """Print names and values, one a line, aligned."""
+    width = max((len(name) for name in pairs), default=0)
+    for name, value in pairs.items():
+        console.print(f"{name:<{width}}  {value}", markup=False, soft_wrap=True)

@@ -1,0 +1,157 @@
+"""Delta tables by name, id and version: what a pin is made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from pyspark.sql import DataFrame, Row, SparkSession
+
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import settings
+
+
+@dataclass(frozen=True, order=True)
+class TableVersion:
+    """One version of one table; the id tells a table from another one made later under the same name.
+
+    Args:
+        name: `schema.table`.
+        table_id: Delta's `metaData.id`, a UUID.
+        version: the number of the commit, from 0.
+    """
+
+    name: str
+    table_id: str
+    version: int
+
+    def __str__(self) -> str:
+        return f"{self.name}@v{self.version}"
+
+
+def _detail(spark: SparkSession, name: str) -> Row:
+    return spark.sql(f"describe detail {name}").select("id", "location", "format").collect()[0]
+
+
+def table_exists(spark: SparkSession, name: str) -> bool:
+    """Whether `schema.table` is in the metastore, as a table or a view."""
+    return spark.catalog.tableExists(name)
+
+
+def location(spark: SparkSession, name: str) -> Path:
+    """The folder of a table that lies on a local disk.
+
+    Raises:
+        LakehouseError: the table is missing, or lies in an object store.
+    """
+    uri = str(_require(spark, name)["location"])
+    parsed = urlparse(uri)
+    if parsed.scheme not in ("", "file"):
+        raise LakehouseError(f"table {name} lies at {uri}, not on this machine's disk")
+    return Path(unquote(parsed.path))
+
+
+def _require(spark: SparkSession, name: str) -> Row:
+    if not table_exists(spark, name):
+        raise LakehouseError(f"table {name} does not exist", "build it first, or look at its name")
+    detail = _detail(spark, name)
+    if detail["format"] != "delta":
+        raise LakehouseError(f"{name} is a {detail['format']} table, not a Delta one")
+    return detail
+
+
+def table_id(spark: SparkSession, name: str) -> str:
+    """Delta's id of the table that has this name now.
+
+    Raises:
+        LakehouseError: there is no Delta table of this name.
+    """
+    return str(_require(spark, name)["id"])
+
+
+def current_version(spark: SparkSession, name: str) -> TableVersion:
+    """The newest version of a table, read from the end of its log.
+
+    Raises:
+        LakehouseError: there is no Delta table of this name.
+    """
+    identity = table_id(spark, name)
+    latest = spark.sql(f"describe history {name} limit 1").select("version").collect()[0]
+    return TableVersion(name, identity, int(latest["version"]))
+
+
+def read_at(spark: SparkSession, pinned: TableVersion) -> DataFrame:
+    """The rows of a table at a pinned version.
+
+    Raises:
+        LakehouseError: the table is gone, or was dropped and made anew since (another id).
+    """
+    check_identity(spark, pinned)
+    return spark.sql(f"select * from {pinned.name} version as of {pinned.version}")
+
+
+def check_identity(spark: SparkSession, pinned: TableVersion) -> None:
+    """Refuse a table that only has the name of the pinned one.
+
+    Raises:
+        LakehouseError: the table is gone, or has another id.
+    """
+    found = table_id(spark, pinned.name)
+    if found != pinned.table_id:
+        raise LakehouseError(
+            f"table {pinned.name} was dropped and made anew: pinned {pinned.table_id}, found {found}",
+            "its old versions are gone with it; rebuild them from the pinned bronze",
+        )
+
+
+def table_properties(constraints: dict[str, str] | None = None) -> dict[str, str]:
+    """The properties that every table of ours is created with.
+
+    Retention stands twice, as Delta refuses an older version without both. Deletion vectors and column
+    mapping are off, as the Arrow reader of the training path cannot read them.
+
+    Args:
+        constraints: name to SQL condition; a violating row then fails before the commit.
+    """
+    retention = f"interval {settings().retention_days} days"
+    return {
+        "delta.logRetentionDuration": retention,
+        "delta.deletedFileRetentionDuration": retention,
+        "delta.enableDeletionVectors": "false",
+        **{f"delta.constraints.{name}": sql for name, sql in (constraints or {}).items()},
+    }
+
+
+def create_table(
+    spark: SparkSession,
+    name: str,
+    columns: Sequence[tuple[str, str]],
+    *,
+    cluster_by: Sequence[str] = (),
+    comment: str = "",
+    constraints: dict[str, str] | None = None,
+) -> None:
+    """Create an empty Delta table (and its schema) with all its properties in one statement, if it is missing.
+
+    Args:
+        name: `schema.table`.
+        columns: name and SQL type (with `not null` where it holds) of each column.
+        cluster_by: columns of liquid clustering.
+        constraints: see `table_properties`.
+    """
+    schema, _, _ = name.partition(".")
+    spark.sql(f"create schema if not exists {schema}")
+    fields = ", ".join(f"`{column}` {sql_type}" for column, sql_type in columns)
+    clustering = f"cluster by ({', '.join(cluster_by)}) " if cluster_by else ""
+    properties = ", ".join(
+        f"{_literal(key)} = {_literal(value)}" for key, value in table_properties(constraints).items()
+    )
+    spark.sql(
+        f"create table if not exists {name} ({fields}) using delta {clustering}"
+        f"comment {_literal(comment)} tblproperties ({properties})"
+    )
+
+
+def _literal(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,0 +1,92 @@
+"""What a machine must have: each need checked by name, with what to do. Used by set-up and `lakehouse doctor`."""
+
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from lakehouse.engine import server
+from lakehouse.engine.config import java
+from lakehouse.engine.jars import jar_paths
+from lakehouse.engine.ports import is_free
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import Settings, settings
+
+MIN_MEMORY_GIB = 6
+MIN_DISK_GIB = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One need of the machine: what was looked at, what was found, and what to do when it is not enough."""
+
+    what: str
+    ok: bool
+    found: str
+    hint: str
+
+
+def _python() -> Finding:
+    found = platform.python_version()
+    return Finding(
+        "Python 3.11", found.startswith("3.11."), found, "install Python 3.11 and run `make setup`"
+    )
+
+
+def _tried(what: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, True, look(), "")
+    except LakehouseError as error:
+        return Finding(what, False, error.what, error.hint)
+
+
+def _memory() -> Finding:
+    total = psutil.virtual_memory().total / 2**30
+    hint = f"at least {MIN_MEMORY_GIB} GiB are needed for the demo; see LAKEHOUSE_HEAP_MB in docs/settings.md"
+    return Finding(f"memory ≥ {MIN_MEMORY_GIB} GiB", total >= MIN_MEMORY_GIB, f"{total:.1f} GiB", hint)
+
+
+def _disk(folder: Path) -> Finding:
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(existing).free / 2**30
+    hint = f"free some space in {existing}, or set LAKEHOUSE_WAREHOUSE to another disk"
+    return Finding(
+        f"disk ≥ {MIN_DISK_GIB} GiB", free >= MIN_DISK_GIB, f"{free:.1f} GiB free in {existing}", hint
+    )
+
+
+def _port(what: str, port: int, variable: str) -> Finding:
+    free = is_free(port)
+    hint = f"stop what listens there (`ss -ltnp sport = :{port}`), or set {variable} to another port"
+    return Finding(f"port {port} for {what}", free, "free" if free else "occupied", hint)
+
+
+def _engine(config: Settings) -> Finding:
+    status = server.status(config)
+    found = "runs" if status.running else "not running; started when needed"
+    return Finding(
+        "engine", status.fits, found if status.fits else "another one runs", "run `lakehouse down`"
+    )
+
+
+def check_machine(config: Settings | None = None) -> list[Finding]:
+    """Look at everything that set-up, engine and UIs need."""
+    config = config or settings()
+    return [
+        _python(),
+        _tried("Java 17", lambda: f"{java()[1]} at {java()[0]}"),
+        _tried("Delta's JARs", lambda: f"{len(jar_paths())} with their checksums"),
+        _memory(),
+        _disk(config.warehouse.resolve()),
+        _port("Dagster", config.dagster_port, "LAKEHOUSE_DAGSTER_PORT"),
+        _port("MLflow", config.mlflow_port, "LAKEHOUSE_MLFLOW_PORT"),
+        *(
+            [_port("Spark's UI", config.spark_ui_port, "LAKEHOUSE_SPARK_UI_PORT")]
+            if config.spark_ui_port
+            else []
+        ),
+        _engine(config),
+    ]

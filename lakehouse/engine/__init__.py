@@ -1,0 +1,1 @@
+"""One warm Spark Connect engine per warehouse."""

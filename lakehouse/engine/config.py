@@ -1,0 +1,144 @@
+"""How the engine is configured, and the fingerprint by which a client knows it for its own."""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from lakehouse.engine.jars import PINNED
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import PROJECT_ROOT, Settings
+
+JAVA_MAJOR = 17
+
+
+@cache
+def java() -> tuple[Path, str]:
+    """The Java that the engine runs on: its executable, and its version as it prints it.
+
+    Raises:
+        LakehouseError: there is none, or it is not Java 17.
+    """
+    home = os.environ.get("JAVA_HOME")
+    found = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    if not found or not Path(found).is_file():
+        raise LakehouseError(
+            f"Java {JAVA_MAJOR} was not found{f' in JAVA_HOME={home}' if home else ''}",
+            "install it (Debian: apt-get install openjdk-17-jre-headless), or set JAVA_HOME",
+        )
+    printed = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)([^"]*)"', printed)
+    if version is None or int(version[1]) != JAVA_MAJOR:
+        shown = version[0] if version else printed.strip()
+        raise LakehouseError(f"{found} is {shown}, not Java {JAVA_MAJOR}", "set JAVA_HOME to a Java 17")
+    return Path(found).resolve(), version[1] + version[2]
+
+
+def spark_settings(settings: Settings, port: int) -> dict[str, str]:
+    """Spark's configuration for one machine; the reasons stand in docs/engine.md.
+
+    Args:
+        port: where Spark Connect listens, on loopback.
+    """
+    engine = settings.engine_dir
+    java_options = " ".join(
+        [
+            "-XX:+UseSerialGC",
+            f"-Dlog4j2.configurationFile=file:{engine / 'log4j2.properties'}",
+            f"-Dderby.system.home={engine}",
+            f"-Djava.io.tmpdir={engine / 'scratch'}",
+            "-Djava.net.preferIPv4Stack=true",
+            "-Duser.timezone=UTC",
+        ]
+    )
+    return {
+        "spark.app.name": "lakehouse",
+        "spark.master": f"local[{settings.cores}]",
+        "spark.driver.memory": f"{settings.heap_mb}m",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.extraJavaOptions": java_options,
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+        "spark.connect.grpc.maxInboundMessageSize": str(256 * 2**20),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.catalogImplementation": "hive",
+        "spark.sql.warehouse.dir": settings.tables_dir.as_uri(),
+        "spark.hadoop.javax.jdo.option.ConnectionURL": (
+            f"jdbc:derby:;databaseName={settings.warehouse.resolve() / 'metastore'};create=true"
+        ),
+        "spark.local.dir": str(engine / "scratch"),
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.sql.sources.parallelPartitionDiscovery.threshold": "1024",
+        "spark.ui.enabled": str(settings.spark_ui_port > 0).lower(),
+        "spark.ui.port": str(settings.spark_ui_port or 4040),
+        "spark.ui.showConsoleProgress": "false",
+        "spark.ui.retainedJobs": "100",
+        "spark.ui.retainedStages": "100",
+        "spark.ui.retainedTasks": "1000",
+        "spark.sql.ui.retainedExecutions": "50",
+        "spark.connect.ui.retainedSessions": "20",
+        "spark.connect.ui.retainedStatements": "50",
+        "spark.sql.connect.serverStacktrace.enabled": "false",
+        "spark.sql.pyspark.jvmStacktrace.enabled": "false",
+        "spark.log.callerContext": "lakehouse",
+    }
+
+
+# Not part of the engine's identity: the port is chosen at each start.
+_VARYING = ("spark.connect.grpc.binding.port",)
+
+
+def fingerprint(settings: Settings) -> dict[str, str]:
+    """What must agree between an engine and its clients, part by part, so that a difference can be named."""
+    spark = {key: value for key, value in spark_settings(settings, 0).items() if key not in _VARYING}
+    lock = PROJECT_ROOT / "requirements.lock"
+    return {
+        "JARs": _digest(PINNED),
+        "Java": java()[1],
+        "Spark settings": _digest(spark),
+        "Python": platform.python_version(),
+        "lock file": hashlib.sha256(lock.read_bytes()).hexdigest()[:16],
+    }
+
+
+def _digest(mapping: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(mapping, sort_keys=True).encode()).hexdigest()[:16]
+
+
+LOG4J = """\
+# Written by the engine at each start.
+rootLogger.level = warn
+rootLogger.appenderRef.file.ref = file
+appender.file.type = RollingFile
+appender.file.name = file
+appender.file.fileName = {log}
+appender.file.filePattern = {log}.%i
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = %d{{yyyy-MM-dd HH:mm:ss}} %p %c{{1}}: %m%n%ex
+appender.file.policies.type = Policies
+appender.file.policies.size.type = SizeBasedTriggeringPolicy
+appender.file.policies.size.size = 10MB
+appender.file.strategy.type = DefaultRolloverStrategy
+appender.file.strategy.max = 3
+"""
+
+
+def write_files(settings: Settings, port: int, jars: list[Path]) -> Path:
+    """Write the engine's logging and Spark configuration; returns the properties file for spark-submit."""
+    engine = settings.engine_dir
+    (engine / "log4j2.properties").write_text(LOG4J.format(log=engine / "server.log"))
+    configuration = spark_settings(settings, port) | {
+        "spark.driver.extraClassPath": ":".join(str(path) for path in jars)
+    }
+    properties = engine / "spark.properties"
+    properties.write_text("".join(f"{key} {value}\n" for key, value in configuration.items()))
+    return properties

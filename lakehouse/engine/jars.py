@@ -1,0 +1,96 @@
+"""Delta's JARs: pinned coordinates and checksums, resolved once at set-up by Spark's own resolver."""
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pyspark
+
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import PROJECT_ROOT
+
+JARS_DIR = PROJECT_ROOT / ".jars"
+
+# ruff: noqa: E501
+# Only what PySpark does not ship itself; what these depend on is in PySpark's own folder, in newer versions.
+PINNED = {
+    "io.delta:delta-spark_4.1_2.13:4.4.0": "75a9400986853c061f5109f012547de2545a5759e5e752e5ef633dabe16a4f10",
+    "io.delta:delta-storage:4.4.0": "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
+    "io.delta:delta-kernel-api:4.4.0": "ee9b5a14ac3b7efdff4d61a58478fe8eb0e5a3fbca43889dca7290795fe79a11",
+    "io.delta:delta-kernel-defaults:4.4.0": "225c975199e4718b38ee5b7e6da7f19e9585024262b2cec2656b32151a856b0b",
+    "io.delta:delta-kernel-unitycatalog:4.4.0": "cea22dfb4ac562b3cd27bf652697750e8336009d73fb06631363aaaad5345ffa",
+    "io.unitycatalog:unitycatalog-client:0.6.0": "48257499a86b801a3e2372cec55ac226ca1c1c7eabe5c118e7302f29a1fdbc19",
+    "io.unitycatalog:unitycatalog-hadoop:0.6.0": "c47b63c961c87102b9e1d63809a0915ba4c86b7652f57c8d39ca3a05b441a150",
+}
+
+
+def spark_home() -> Path:
+    """PySpark's own folder, with its launch scripts and JARs."""
+    return Path(pyspark.__file__).parent
+
+
+def _file_name(coordinate: str) -> str:
+    group, artifact, version = coordinate.split(":")
+    return f"{group}_{artifact}-{version}.jar"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def jar_paths(folder: Path = JARS_DIR) -> list[Path]:
+    """The pinned JARs, each checked against its checksum.
+
+    Raises:
+        LakehouseError: one is missing, or has other bytes than the pinned ones.
+    """
+    paths: list[Path] = []
+    for coordinate, checksum in PINNED.items():
+        path = folder / _file_name(coordinate)
+        if not path.is_file():
+            raise LakehouseError(f"{coordinate} is not in {folder}", "run `make setup`")
+        if _sha256(path) != checksum:
+            raise LakehouseError(
+                f"{path} does not have its pinned checksum", f"delete {folder}, run `make setup`"
+            )
+        paths.append(path)
+    return paths
+
+
+def fetch_jars(folder: Path = JARS_DIR) -> list[Path]:
+    """Resolve the pinned JARs from Maven Central into `folder`, once; nothing is done when they are there.
+
+    Raises:
+        LakehouseError: the resolver failed, or delivered other bytes than the pinned ones.
+    """
+    if all((folder / _file_name(coordinate)).is_file() for coordinate in PINNED):
+        return jar_paths(folder)
+    with tempfile.TemporaryDirectory(prefix="lakehouse-jars-") as scratch:
+        # Any main class will do: spark-submit resolves the packages first, then this one prints a version.
+        outcome = subprocess.run(
+            [
+                str(spark_home() / "bin" / "spark-submit"),
+                "--packages", ",".join(PINNED),
+                "--conf", f"spark.jars.ivy={scratch}",
+                "--class", "scala.util.Properties",
+                "spark-internal",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )  # fmt: skip
+        if outcome.returncode != 0:
+            raise LakehouseError(
+                f"the JARs could not be resolved:\n{outcome.stderr[-2000:]}", "is Maven Central reachable?"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        for coordinate in PINNED:
+            shutil.copy2(Path(scratch) / "jars" / _file_name(coordinate), folder)
+    return jar_paths(folder)
+
+
+if __name__ == "__main__":
+    fetch_jars()

@@ -1,0 +1,221 @@
+"""The one helper that hands out Spark sessions: on our engine, or on the user's own server (SPARK_REMOTE)."""
+
+import atexit
+import os
+import signal
+import sys
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as DeadlineExceeded
+from datetime import UTC, datetime
+from types import FrameType
+
+from pyspark.errors import PySparkException
+from pyspark.sql.connect.client.retries import DefaultPolicy
+from pyspark.sql.connect.session import SparkSession as ConnectSession
+from pyspark.sql.session import SparkSession
+
+from lakehouse.engine import server, state
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import Settings, settings
+
+
+class _Current:
+    """This process's session, and what it was opened on."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.pid = 0
+        self.target = ""
+        self.session: ConnectSession | None = None
+        self.descriptor: int | None = None
+        self.hooked = False
+
+
+_current = _Current()
+
+
+def spark_session(config: Settings | None = None) -> SparkSession:
+    """The Spark Connect session of this process, in UTC and with ANSI on.
+
+    A new one is made when the engine was replaced, the session expired, or the process was forked. With
+    SPARK_REMOTE set by the user, that server is used and nothing is started.
+
+    Raises:
+        LakehouseError: the engine cannot start or is another one, or the user's server does not answer.
+    """
+    config = config or settings()
+    with _current.lock:
+        target = connect_environment(config)
+        session = _current.session if (_current.pid, _current.target) == (os.getpid(), target) else None
+        if session is not None and not _answers(session):
+            session, target = None, connect_environment(config, renew=True)
+        if session is None:
+            session = _open(target, config.connect_timeout_seconds)
+            _current.session, _current.target, _current.pid = session, target, os.getpid()
+        # The public class and Connect's share one interface, but no base class that a type checker sees.
+        return session  # pyright: ignore[reportReturnType]
+
+
+def connect_environment(config: Settings | None = None, *, renew: bool = False) -> str:
+    """Make sure that the engine is up, and set SPARK_REMOTE and the token in this process's environment.
+
+    Args:
+        renew: ask for another session even on the same engine.
+
+    Returns:
+        the address, with this process's session in it.
+    """
+    config = config or settings()
+    foreign = os.environ.get("SPARK_REMOTE")
+    if foreign and not server.is_ours(foreign):
+        return foreign
+    engine = server.ensure_engine(config)
+    known = _registered.get(engine.instance)
+    if known is None or renew or known[0] != os.getpid():
+        interrupt_dead_clients(config, engine)
+        known = (os.getpid(), _register(config, engine))
+        _registered.clear()
+        _registered[engine.instance] = known
+    os.environ["SPARK_CONNECT_AUTHENTICATE_TOKEN"] = state.token(config.engine_dir)
+    os.environ["SPARK_REMOTE"] = os.environ[server.OURS] = known[1]
+    # gRPC tells every connection attempt on standard error otherwise.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    return known[1]
+
+
+# Engine instance → (process, address with this process's session).
+_registered: dict[str, tuple[int, str]] = {}
+
+
+def _register(config: Settings, engine: state.EngineState) -> str:
+    user = f"pid-{os.getpid()}"
+    session_id = str(uuid.uuid4())
+    client = state.Client(
+        pid=os.getpid(),
+        instance=engine.instance,
+        session_id=session_id,
+        user_id=user,
+        command=" ".join(sys.argv)[:200],
+        since=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    _current.descriptor = state.register_client(config.engine_dir, client)
+    _interrupt_on_exit()
+    return _address(engine, client)
+
+
+def _address(engine: state.EngineState, client: state.Client) -> str:
+    return f"{engine.address}/;user_id={client.user_id};session_id={client.session_id}"
+
+
+def _open(target: str, deadline: int) -> ConnectSession:
+    """Open a session within a deadline, and make it the default, also for code that asks PySpark itself.
+
+    Without the deadline a wrong token is retried for ever.
+    """
+
+    def connect() -> ConnectSession:
+        session = ConnectSession.builder.remote(target).create()
+        if server.is_ours(target):
+            _give_up_soon(session)
+        session.conf.set("spark.sql.ansi.enabled", "true")
+        session.conf.set("spark.sql.session.timeZone", "UTC")
+        return session
+
+    ConnectSession._default_session = None  # pyright: ignore[reportPrivateUsage]
+    ConnectSession._active_session = threading.local()  # pyright: ignore[reportPrivateUsage]
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spark-connect")
+    try:
+        return pool.submit(connect).result(timeout=deadline)
+    except DeadlineExceeded:
+        raise LakehouseError(
+            f"{target.split(';')[0]} did not answer within {deadline} s",
+            "is it up, does its address say localhost, is SPARK_CONNECT_AUTHENTICATE_TOKEN its token?",
+        ) from None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _give_up_soon(session: ConnectSession) -> None:
+    """Our engine is on this machine: it answers, or it is dead. Spark's default is to retry for ten minutes."""
+    session.client.set_retry_policies([DefaultPolicy(max_retries=6, max_backoff=2000)])
+
+
+def _answers(session: ConnectSession) -> bool:
+    if session.is_stopped:
+        return False
+    try:
+        session.conf.get("spark.sql.session.timeZone")
+    except PySparkException:
+        return False
+    return True
+
+
+def interrupt_dead_clients(config: Settings, engine: state.EngineState) -> list[state.Client]:
+    """Stop what clients that died without a word (kill -9) left running, and forget them.
+
+    A killed client does not stop its statement: it would commit minutes later.
+
+    Returns:
+        the clients that were dead.
+    """
+    dead: list[state.Client] = []
+    for path, client, alive in state.clients(config.engine_dir):
+        if alive:
+            continue
+        if client.instance == engine.instance:
+            _end_session(config, engine, client)
+        path.unlink(missing_ok=True)
+        dead.append(client)
+    return dead
+
+
+def _end_session(config: Settings, engine: state.EngineState, client: state.Client) -> None:
+    os.environ["SPARK_CONNECT_AUTHENTICATE_TOKEN"] = state.token(config.engine_dir)
+    session = ConnectSession(connection=_address(engine, client))
+    _give_up_soon(session)
+    session.interruptAll()
+    session.client.release_session()
+    session.client.close()
+
+
+def interrupt() -> None:
+    """Stop the statements of this process."""
+    if _current.session is not None and _current.pid == os.getpid():
+        _current.session.interruptAll()
+
+
+def _interrupt_on_exit() -> None:
+    if _current.hooked or threading.current_thread() is not threading.main_thread():
+        return
+    _current.hooked = True
+    atexit.register(_leave)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        previous = signal.getsignal(number)
+
+        def handle(received: int, frame: FrameType | None, previous: object = previous) -> None:
+            _leave()
+            if callable(previous):
+                previous(received, frame)
+            else:
+                sys.exit(128 + received)
+
+        signal.signal(number, handle)
+
+
+def _leave() -> None:
+    """Interrupt what runs and give the session back; the file of this client goes with it."""
+    config = settings()
+    for instance, (pid, address) in list(_registered.items()):
+        if pid != os.getpid():
+            continue
+        session_id = address.rpartition("session_id=")[2]
+        engine = server.running(config)
+        path = config.engine_dir / "clients" / f"{session_id}.json"
+        if engine is not None and engine.instance == instance:
+            for file, client, _ in state.clients(config.engine_dir):
+                if file == path:
+                    _end_session(config, engine, client)
+        path.unlink(missing_ok=True)
+    _registered.clear()

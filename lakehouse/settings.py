@@ -1,0 +1,102 @@
+"""Every setting of the platform: type, default, range, and the `LAKEHOUSE_…` variable that changes it."""
+
+from functools import cache
+from pathlib import Path
+
+import psutil
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lakehouse.errors import LakehouseError
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+
+def _default_heap_mb() -> int:
+    """A quarter of the machine, between 2 and 4 GiB: enough for a year of flights, with room for training."""
+    return min(4096, max(2048, psutil.virtual_memory().total // 4 // 2**20))
+
+
+class Settings(BaseSettings):
+    """Read from the environment (`LAKEHOUSE_WAREHOUSE=…`) and from `.env` in the project root."""
+
+    model_config = SettingsConfigDict(env_prefix="LAKEHOUSE_", env_file=PROJECT_ROOT / ".env", extra="ignore")
+
+    warehouse: Path = Field(
+        default=PROJECT_ROOT / "warehouse",
+        description="Folder of all that is data: tables, metastore, engine state, MLflow, Dagster, landing.",
+    )
+    landing: Path | None = Field(
+        default=None, description="Where deliveries arrive; default WAREHOUSE/landing."
+    )
+    heap_mb: int = Field(
+        default_factory=_default_heap_mb, ge=1024, le=262_144, description="Heap of the Spark engine, in MiB."
+    )
+    cores: int = Field(
+        default_factory=lambda: psutil.cpu_count() or 1, ge=1, le=256, description="Cores the engine may use."
+    )
+    shuffle_partitions: int = Field(default=2, ge=1, le=10_000, description="spark.sql.shuffle.partitions.")
+    idle_minutes: float = Field(
+        default=60, ge=0, le=10_080, description="The engine stops after so long without work; 0 means never."
+    )
+    start_timeout_seconds: int = Field(default=120, ge=10, le=3600, description="How long a start may take.")
+    connect_timeout_seconds: int = Field(
+        default=60, ge=1, le=3600, description="How long a server may take to answer the first call."
+    )
+    spark_ui_port: int = Field(
+        default=0, ge=0, le=65_535, description="Port of Spark's UI on loopback; 0 is off."
+    )
+    mlflow_port: int = Field(default=5000, ge=1024, le=65_535, description="MLflow's UI in `lakehouse dev`.")
+    dagster_port: int = Field(
+        default=3000, ge=1024, le=65_535, description="Dagster's UI in `lakehouse dev`."
+    )
+    retention_days: int = Field(
+        default=365, ge=7, le=36_500, description="How far back Delta's log and deleted files are kept."
+    )
+
+    @property
+    def landing_dir(self) -> Path:
+        """Where deliveries arrive."""
+        return (self.landing or self.warehouse / "landing").resolve()
+
+    @property
+    def engine_dir(self) -> Path:
+        """State, locks, token, log and scratch of the engine: in the warehouse, so all clones share them."""
+        return self.warehouse.resolve() / "engine"
+
+    @property
+    def tables_dir(self) -> Path:
+        """Spark's warehouse directory: one folder a schema, one below it a table."""
+        return self.warehouse.resolve() / "tables"
+
+    @property
+    def mlflow_dir(self) -> Path:
+        """MLflow's SQLite file and artifacts."""
+        return self.warehouse.resolve() / "mlflow"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's instance: runs, events, schedules."""
+        return self.warehouse.resolve() / "dagster"
+
+    @property
+    def data_docs_dir(self) -> Path:
+        """Great Expectations' pages."""
+        return self.warehouse.resolve() / "data_docs"
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        LakehouseError: a variable has a value of the wrong type or out of its range.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"LAKEHOUSE_{str(problem['loc'][0]).upper()}={problem['input']!r}: {problem['msg']}"
+            for problem in error.errors()
+        )
+        raise LakehouseError(f"bad settings: {wrong}", "docs/settings.md lists each one's range") from error

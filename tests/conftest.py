@@ -1,0 +1,51 @@
+"""One engine for all tests, on a warehouse of its own, and one schema for each test."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before anything of ours is imported: settings are read once, and child processes inherit them.
+_OWN = "LAKEHOUSE_TEST_WAREHOUSE" not in os.environ
+WAREHOUSE = Path(os.environ.get("LAKEHOUSE_TEST_WAREHOUSE") or tempfile.mkdtemp(prefix="lakehouse-tests-"))
+os.environ["LAKEHOUSE_WAREHOUSE"] = str(WAREHOUSE)
+os.environ.setdefault("LAKEHOUSE_HEAP_MB", "2048")
+os.environ.pop("SPARK_REMOTE", None)
+
+
+@pytest.fixture(scope="session")
+def warehouse() -> Path:
+    """The folder that all tests of this run share."""
+    return WAREHOUSE
+
+
+@pytest.fixture(scope="session")
+def _engine() -> Iterator[None]:
+    from lakehouse.engine import server
+
+    server.ensure_engine()
+    yield
+    if _OWN:
+        server.stop_engine()
+        shutil.rmtree(WAREHOUSE, ignore_errors=True)
+
+
+@pytest.fixture
+def spark(_engine: None):
+    """The Spark Connect session, asked for anew by each test: a fault test may have replaced the engine."""
+    from lakehouse.engine.session import spark_session
+
+    return spark_session()
+
+
+@pytest.fixture
+def schema(spark) -> Iterator[str]:
+    """A schema that only this test uses."""
+    name = f"t_{uuid.uuid4().hex[:10]}"
+    spark.sql(f"create schema {name}")
+    yield name
+    spark.sql(f"drop schema {name} cascade")

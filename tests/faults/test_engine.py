@@ -1,0 +1,184 @@
+"""The engine under the faults that a shared workplace brings: races, kill -9, strangers, idleness."""
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from pyspark.errors import PySparkException
+
+from lakehouse.engine import server, session, state
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import PROJECT_ROOT, Settings
+from tests.faults.engine_helpers import output, start
+
+ENGINE = "engine = server.ensure_engine(); print(engine.pid, engine.instance)"
+# A write that takes minutes: rows are made far slower than they are written.
+LONG_WRITE = """
+spark = spark_session()
+spark.sql("create table if not exists default.victim (id bigint) using delta")
+print("writing", flush=True)
+spark.sql('''insert into default.victim
+    select a.id from range(0, 400000, 1, 8) a cross join range(0, 400000) b
+    where sha2(cast(a.id * b.id as string), 256) like '000000%' ''')
+"""
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A warehouse whose engine these tests may kill."""
+    config = Settings(warehouse=tmp_path_factory.mktemp("faults"), heap_mb=1024)
+    yield config
+    server.stop_engine(config)
+
+
+def _jvms(warehouse: Path) -> list[int]:
+    """Every JVM of this machine that runs an engine for this warehouse."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["name", "cmdline"])
+        if process.info["name"] == "java" and any(str(warehouse) in part for part in process.info["cmdline"])
+    ]
+
+
+def _version(spark, table: str) -> int:
+    return int(spark.sql(f"describe history {table} limit 1").collect()[0]["version"])
+
+
+@pytest.fixture
+def terminal(own: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """This process as a client of that warehouse, with no session left over from other tests."""
+    for name in ("SPARK_REMOTE", "SPARK_CONNECT_AUTHENTICATE_TOKEN", server.OURS):
+        monkeypatch.delenv(name, raising=False)
+    yield own
+
+
+def test_two_clones_that_start_at_once_share_one_engine(own: Settings, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    for package in ("lakehouse", "requirements.lock"):
+        source = PROJECT_ROOT / package
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        clone.mkdir(exist_ok=True)
+        copy(source, clone / package)
+    (clone / ".jars").symlink_to(PROJECT_ROOT / ".jars")
+    said = "import lakehouse; " + ENGINE + "; print(lakehouse.__file__)"
+    heap = {"LAKEHOUSE_HEAP_MB": "1024"}
+    racers = [
+        start(said, own.warehouse, cwd=tmp_path, PYTHONPATH=str(root), **heap)
+        for root in (PROJECT_ROOT, clone, PROJECT_ROOT, clone)
+    ]
+    answers = [output(racer).splitlines() for racer in racers]
+    assert len({answer[0] for answer in answers}) == 1
+    assert len({answer[1] for answer in answers}) == 2, "both clones took part"
+    assert len(_jvms(own.warehouse)) == 1
+
+
+def test_a_client_with_other_settings_is_refused_and_told_what_differs(own: Settings) -> None:
+    server.ensure_engine(own)
+    with pytest.raises(LakehouseError, match=r"(?s)other Spark settings .*lakehouse down"):
+        server.ensure_engine(own.model_copy(update={"shuffle_partitions": 7}))
+
+
+def test_a_process_lives_through_the_death_of_the_engine(terminal: Settings) -> None:
+    spark = session.spark_session(terminal)
+    spark.sql("create table default.survivor using delta as select 1 as id")
+    first = server.ensure_engine(terminal)
+    os.kill(first.pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(first.pid)] if psutil.pid_exists(first.pid) else [], timeout=30)
+    again = session.spark_session(terminal)
+    assert again.table("default.survivor").count() == 1
+    assert server.ensure_engine(terminal).instance != first.instance
+    assert len(_jvms(terminal.warehouse)) == 1
+
+
+def test_an_expired_session_is_replaced(terminal: Settings) -> None:
+    spark = session.spark_session(terminal)
+    spark.client.release_session()
+    with pytest.raises(PySparkException):
+        spark.sql("select 1").collect()
+    assert session.spark_session(terminal).sql("select 1 as one").collect()[0]["one"] == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_the_statement_of_a_dead_client_never_commits(terminal: Settings, number: signal.Signals) -> None:
+    engine = server.ensure_engine(terminal)
+    victim = start(LONG_WRITE, terminal.warehouse, LAKEHOUSE_HEAP_MB="1024")
+    assert victim.stdout is not None
+    assert victim.stdout.readline().strip() == "writing"
+    spark = session.spark_session(terminal)
+    before = _version(spark, "default.victim")
+    clients = [client for _, client, _ in state.clients(terminal.engine_dir) if client.pid == victim.pid]
+    assert len(clients) == 1, "the victim was registered"
+    busy = _busy_python(engine.pid)
+    victim.send_signal(number)
+    victim.wait(timeout=60)
+    # The next writer looks for the dead before it starts; the supervisor may have been quicker.
+    session.interrupt_dead_clients(terminal, engine)
+    assert not [c for _, c, _ in state.clients(terminal.engine_dir) if c.pid == victim.pid]
+    _until_quiet(engine.pid)
+    assert busy > 0.5, "the write was really running"
+    assert _version(spark, "default.victim") == before
+
+
+def _busy_python(pid: int) -> float:
+    """Cores that the engine used over a second."""
+    return psutil.Process(pid).cpu_percent(interval=1.0) / 100
+
+
+def _until_quiet(pid: int) -> None:
+    for _ in range(30):
+        if _busy_python(pid) < 0.3:
+            return
+    raise AssertionError("the engine still works on a dead client's statement")
+
+
+def test_a_users_own_server_is_used_and_nothing_is_started(own: Settings, tmp_path: Path) -> None:
+    engine = server.ensure_engine(own)
+    token = state.token(own.engine_dir)
+    said = output(
+        start(
+            "print(spark_session().sql('select 1 as one').collect()[0].one, server.status().remote)",
+            tmp_path / "never",
+            SPARK_REMOTE=engine.address,
+            SPARK_CONNECT_AUTHENTICATE_TOKEN=token,
+        )
+    )
+    assert said == "1 True"
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_wrong_token_ends_in_an_error_and_not_in_a_hang(own: Settings, tmp_path: Path) -> None:
+    engine = server.ensure_engine(own)
+    stranger = start(
+        # os._exit: the thread that still tries must not keep the process.
+        "import os\n"
+        "try:\n    spark_session()\n"
+        "except Exception as error:\n    print(error, flush=True)\n    os._exit(3)",
+        tmp_path / "never",
+        SPARK_REMOTE=engine.address,
+        SPARK_CONNECT_AUTHENTICATE_TOKEN="wrong",
+        LAKEHOUSE_CONNECT_TIMEOUT_SECONDS="5",
+    )
+    printed, _ = stranger.communicate(timeout=60)
+    assert stranger.returncode == 3, printed
+    assert "token" in printed.lower()
+
+
+def test_an_idle_engine_stops(tmp_path: Path) -> None:
+    config = Settings(warehouse=tmp_path, heap_mb=1024, idle_minutes=0.05)
+    engine = server.ensure_engine(config)
+    gone, _ = psutil.wait_procs([psutil.Process(engine.supervisor_pid)], timeout=60)
+    assert gone
+    assert server.running(config) is None
+    assert not state.is_alive(config.engine_dir)
+
+
+def test_the_token_is_readable_by_its_owner_only(own: Settings) -> None:
+    server.ensure_engine(own)
+    for name in ("token", "engine.json"):
+        assert (own.engine_dir / name).stat().st_mode & 0o077 == 0
+    for process in (psutil.Process(pid) for pid in _jvms(own.warehouse)):
+        assert state.token(own.engine_dir) not in " ".join(process.cmdline())

@@ -7,7 +7,8 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 # pip is asked once for uv; uv installs everything else from the lock, with hashes.
 UV_VERSION := 0.13.9
-STAMP := .setup/$(shell cat requirements.lock pyproject.toml lakehouse/engine/jars.py Makefile | sha256sum | cut -c1-16)
+UV := .setup/uv/bin/uv
+STAMP := .setup/$(shell cat requirements.lock pyproject.toml lakehouse/engine/jars.py Makefile | sha256sum | cut -c1-16).done
 # Nothing of ours, and nothing we use, reports home.
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
@@ -24,16 +25,16 @@ $(STAMP): requirements.lock pyproject.toml
 	@echo "── set-up: checking this machine"
 	@bash deploy/check-machine.sh "$(PYTHON)"
 	@echo "── set-up 1/3: Python packages from requirements.lock (about a minute, 7 GB)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
-	@$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements.lock
-	@$(BIN)/python -m ensurepip --upgrade >/dev/null 2>&1 || true
+	@test -x $(UV) || $(PYTHON) -m venv .setup/uv
+	@.setup/uv/bin/pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+	@test -x $(BIN)/python || $(UV) venv --quiet --python "$(PYTHON)" .venv
+	@$(UV) pip sync --python $(BIN)/python --require-hashes requirements.lock
 	@echo "── set-up 2/3: this project, editable"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@echo "── set-up 3/3: Delta's JARs, by checksum"
 	@$(BIN)/python -m lakehouse.engine.jars
 	@$(BIN)/pyright --version >/dev/null
-	@rm -rf .setup && mkdir -p .setup && touch $(STAMP)
+	@rm -f .setup/*.done && touch $(STAMP)
 	@echo "── set-up done"
 
 demo: setup  ## the whole story on real flights, from landing files to reproduced training sets
@@ -59,8 +60,7 @@ test-browser: setup  ## tests that look at the UIs with Chromium
 	@pytest -m browser
 
 lock: setup  ## compile requirements.lock anew, with hashes and without any index's address
-	@$(BIN)/python -m pip install --quiet "uv==$(UV_VERSION)"
-	@$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header \
+	@$(UV) pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header \
 		--python-version 3.11 --quiet --output-file requirements.lock
 
 clean:  ## remove what the demo and dbt made, and the engine with it; the set-up stays

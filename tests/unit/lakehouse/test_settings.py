@@ -1,0 +1,36 @@
+"""Settings: what is refused, and that the docs list each one."""
+
+import pytest
+from pydantic import ValidationError
+
+from lakehouse import settings as module
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import PROJECT_ROOT, Settings
+
+
+@pytest.mark.parametrize(("variable", "value"), [("HEAP_MB", "a lot"), ("CORES", "0"), ("MLFLOW_PORT", "80")])
+def test_a_bad_value_is_refused_by_the_name_of_its_variable(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"LAKEHOUSE_{variable}", value)
+    module.settings.cache_clear()
+    try:
+        with pytest.raises(LakehouseError, match=rf"LAKEHOUSE_{variable}='{value}'"):
+            module.settings()
+    finally:
+        module.settings.cache_clear()
+
+
+def test_the_docs_list_every_setting() -> None:
+    text = (PROJECT_ROOT / "docs" / "settings.md").read_text()
+    missing = [name for name in Settings.model_fields if f"`LAKEHOUSE_{name.upper()}`" not in text]
+    assert missing == []
+
+
+def test_an_unset_landing_zone_lies_in_the_warehouse(tmp_path) -> None:
+    assert Settings(warehouse=tmp_path).landing_dir == tmp_path / "landing"
+
+
+def test_ranges_hold_for_arguments_too(tmp_path) -> None:
+    with pytest.raises(ValidationError):
+        Settings(warehouse=tmp_path, retention_days=1)

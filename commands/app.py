@@ -23,6 +23,7 @@ COMMANDS = {
     "down": Entry("commands.engine:down", "Stop the Spark engine."),
     "status": Entry("commands.engine:status", "What runs, since when, with how much memory."),
     "doctor": Entry("commands.doctor:doctor", "Check what this machine needs, and say what to do."),
+    "demo": Entry("commands.demo:demo", "Tell the whole story on real flights."),
     "dev": Entry("commands.dev:dev", "Open engine, Dagster and MLflow, and print the links."),
     "ingest": Entry("commands.ingest:ingest", "Land deliveries into bronze, each exactly once."),
     "check": Entry("commands.check:check", "Run a gate's expectations and record the result."),
@@ -41,7 +42,7 @@ def _placeholder() -> None:
 
 
 def build(wanted: str | None) -> typer.Typer:
-    """The command line with one command loaded; the others take seconds to import and stand as lines of help."""
+    """The command line with one command loaded; the others take seconds to import and stand as help."""
     app = typer.Typer(
         name="lakehouse",
         help="Versioned feature tables, gates, training, scoring and reproduction, on one warm Spark engine.",
@@ -62,7 +63,7 @@ def build(wanted: str | None) -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line; an error that a person can act on is printed without its traceback, exit code 1."""
+    """Run the command line; what a person can act on is printed without its traceback, exit code 1."""
     wanted = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), None)
     try:
         build(wanted)()

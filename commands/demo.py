@@ -1,0 +1,65 @@
+"""`lakehouse demo`: the whole story on real flights, and the tables that it ends with."""
+
+from commands.output import AsJson, console, facts, print_json, progress, table
+from demo.story import Story, tell
+from lakehouse.settings import settings
+
+EPILOG = "Example: make demo"
+
+
+def demo(as_json: AsJson = False) -> None:
+    """Tell the story: nine months of flights, a model, a month of scores, a correction, and the proof."""
+    story = tell(progress)
+    if as_json:
+        print_json(story)
+    else:
+        _show(story)
+
+
+def _show(story: Story) -> None:
+    scores = story.scores
+    table(
+        f"Will it arrive 15+ minutes late? {scores.flights:,} flights, {scores.start} to {scores.end}, "
+        f"{scores.late:,} were late",
+        ["forecast", "AUC", "average precision", "log loss", "Brier"],
+        [
+            (
+                line.forecaster,
+                *(f"{v:.3f}" for v in (line.auc, line.average_precision, line.log_loss, line.brier)),
+            )
+            for line in scores.lines
+        ],
+    )
+    report, change = story.reproduction, story.difference
+    proof = "identical, row by row" if report.identical else f"DIFFERENT: {report.differences}"
+    columns = ", ".join(f"{name} in {count:,}" for name, count in change.changed_columns.items())
+    console.print()
+    facts(
+        {
+            "first training set": f"{report.row_count:,} rows read again from {report.table}: {proof}",
+            "second training set": (
+                f"{change.rows_added:,} rows more, {change.rows_removed:,} fewer, "
+                f"{change.rows_changed:,} corrected ({columns})"
+            ),
+        }
+    )
+    console.print()
+    table(
+        "What it cost",
+        ["", "seconds"],
+        [
+            *((name, f"{seconds:.0f}") for name, seconds in story.cost.chapters.items()),
+            ("all", f"{story.cost.seconds:.0f}"),
+        ],
+    )
+    facts({"peak memory": f"{story.cost.peak_mb:,} MiB", "Spark engines": len(story.cost.engines)})
+    console.print("\nWhat to open next", style="bold")
+    facts(
+        {
+            "lakehouse dev": "Dagster's graph of all this, and MLflow's runs",
+            f"lakehouse reproduce {story.first_run}": "the proof again",
+            f"lakehouse diff {story.first_run} {story.second_run}": "what the correction changed",
+            "dbt build": "the same models in a schema of your own",
+            str(settings().data_docs_dir / "index.html"): "what the gates checked",
+        }
+    )

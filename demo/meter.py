@@ -1,0 +1,82 @@
+"""What the story costs: seconds by chapter, peak memory, and how many JVMs served it."""
+
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+SAMPLE_SECONDS = 1.0
+
+
+@dataclass
+class Cost:
+    """What was measured so far.
+
+    Args:
+        chapters: seconds by chapter.
+        peak_mb: MiB resident at once in this process, the engine and all their children.
+        engines: process numbers of every JVM that served this warehouse.
+    """
+
+    chapters: dict[str, float] = field(default_factory=lambda: dict[str, float]())
+    peak_mb: int = 0
+    engines: set[int] = field(default_factory=lambda: set[int]())
+
+    @property
+    def seconds(self) -> float:
+        """All chapters together."""
+        return sum(self.chapters.values())
+
+
+class Meter:
+    """Measures chapters; memory is sampled every second by a thread while the meter is open."""
+
+    def __init__(self, engine_dir: Path) -> None:
+        self.cost = Cost()
+        self._engine_dir = str(engine_dir)
+        self._done = threading.Event()
+        self._sampler = threading.Thread(target=self._sample, name="meter", daemon=True)
+
+    def __enter__(self) -> "Meter":
+        self._sampler.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._sampler.join()
+
+    @contextmanager
+    def chapter(self, name: str) -> Generator[None]:
+        """Time one part of the story."""
+        started = time.monotonic()
+        yield
+        self.cost.chapters[name] = time.monotonic() - started
+
+    def _sample(self) -> None:
+        own = psutil.Process()
+        while not self._done.wait(SAMPLE_SECONDS):
+            servers = self._servers()
+            self.cost.engines |= {server.pid for server in servers}
+            family = {
+                process for root in (own, *servers) for process in (root, *root.children(recursive=True))
+            }
+            self.cost.peak_mb = max(self.cost.peak_mb, sum(map(_resident, family)) // 2**20)
+
+    def _servers(self) -> list[psutil.Process]:
+        return [
+            process
+            for process in psutil.process_iter(["name", "cmdline"])
+            if process.info["name"] == "java"
+            and any(self._engine_dir in argument for argument in process.info["cmdline"] or ())
+        ]
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0  # it ended between the listing and this look

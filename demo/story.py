@@ -1,0 +1,155 @@
+"""The demo's story: nine months of flights become a model, a month is scored, history corrected and proven.
+
+Every step goes through the Dagster graph, so that the UI shows afterwards what happened.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from demo.meter import Cost, Meter
+from demo.publish import publish, publish_corrections
+from demo.scoreboard import Scoreboard, scoreboard
+from lakehouse.engine.session import spark_session
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import settings
+from ml.reproduce import ReproductionReport, TrainingSetDiff, diff, read
+from orchestration.run import RunSummary, materialize
+
+# Everything of a day but the model: landing is only looked at, and a model is trained when asked for.
+DAILY = "not group:landing and not group:models"
+# What a model needs; scores and their quality come after it.
+UP_TO_THE_MODEL = f'+key:"models/arrival_delay" and {DAILY}'
+MODEL = 'key:"models/arrival_delay"'
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """The days of the story; the tests tell a shorter one.
+
+    Args:
+        start: the first day of history; it ends the day before `first_day`.
+        first_day: the first day that is scored; its morning is scored at noon, as a live day.
+        backfill: first and last day of the range that is scored in one go, after some days one by one.
+        corrections: the day on which September's corrections arrive.
+        live_hour: the last hour of the first day that was delivered when it is first scored.
+    """
+
+    start: date = date(2013, 1, 1)
+    first_day: date = date(2013, 10, 1)
+    backfill: tuple[date, date] = (date(2013, 10, 4), date(2013, 10, 31))
+    corrections: date = date(2013, 11, 2)
+    live_hour: int = 11
+
+
+@dataclass(frozen=True)
+class Story:
+    """What happened, for the closing tables."""
+
+    first_run: str
+    second_run: str
+    reproduction: ReproductionReport
+    difference: TrainingSetDiff
+    scores: Scoreboard
+    cost: Cost
+
+
+def tell(say: Callable[[str], None], calendar: Calendar | None = None) -> Story:
+    """Tell the whole story on this warehouse.
+
+    Args:
+        say: takes one line of progress.
+
+    Raises:
+        LakehouseError: the warehouse has been through the story already, or a step failed.
+    """
+    days = calendar or Calendar()
+    _refuse_a_used_warehouse()
+    with Meter(settings().engine_dir) as meter:
+        with meter.chapter("history: land, build, check, publish"):
+            eve = days.first_day - timedelta(days=1)
+            say(f"publishing {days.start} … {eve} as airlines and weather service delivered them")
+            publish(days.start, eve)
+            _done(say, materialize(UP_TO_THE_MODEL, (days.start, eve)))
+        with meter.chapter("first model"):
+            first = _train(say, days.first_day)
+        with meter.chapter("October 1 to 3, day by day"):
+            _live_day(say, days)
+            _day_by_day(say, days.first_day + timedelta(days=1), days.backfill[0])
+        with meter.chapter("October 4 to 31, one backfill"):
+            say(f"publishing {days.backfill[0]} … {days.backfill[1]}, scored in one run")
+            publish(*days.backfill)
+            _done(say, materialize(DAILY, days.backfill))
+        with meter.chapter("a correction of September, and the second model"):
+            after = days.backfill[1] + timedelta(days=1)
+            say(f"corrections of September arrive on {days.corrections}")
+            publish(after, days.corrections)
+            publish_corrections(days.corrections)
+            _done(say, materialize(DAILY, (after, days.corrections)))
+            second = _train(say, days.corrections + timedelta(days=1))
+        with meter.chapter("proof: the first training set, read again"):
+            spark = spark_session()
+            report = read(spark, str(first["mlflow_run_id"]), progress=say)
+            difference = diff(spark, str(first["mlflow_run_id"]), str(second["mlflow_run_id"]))
+        scores = scoreboard(
+            spark,
+            str(first["mlflow_run_id"]),
+            str(first["model_version"]),
+            days.first_day,
+            days.backfill[1],
+        )
+    return Story(
+        first_run=str(first["mlflow_run_id"]),
+        second_run=str(second["mlflow_run_id"]),
+        reproduction=report,
+        difference=difference,
+        scores=scores,
+        cost=meter.cost,
+    )
+
+
+def _refuse_a_used_warehouse() -> None:
+    if settings().mlflow_dir.exists():
+        raise LakehouseError(
+            f"{settings().warehouse} has been through the story, or has models of its own",
+            "`make clean` empties it; or set LAKEHOUSE_WAREHOUSE to another folder",
+        )
+
+
+def _train(say: Callable[[str], None], as_of: date) -> dict[str, object]:
+    say(f"training as of {as_of}")
+    summary = materialize(MODEL, as_of=as_of)
+    _done(say, summary)
+    return summary.metadata["models/arrival_delay"]
+
+
+def _live_day(say: Callable[[str], None], days: Calendar) -> None:
+    day = days.first_day
+    say(f"{day}, noon in New York: the schedule, and what has been delivered so far")
+    publish(day, day, through_hour=days.live_hour)
+    _done(say, materialize(DAILY, (day, day)))
+    say(f"{day}, midnight: the rest of the day; what was scored at noon stays as it is")
+    publish(day, day)
+    _done(say, materialize(DAILY, (day, day)))
+
+
+def _day_by_day(say: Callable[[str], None], first: date, end: date) -> None:
+    for offset in range((end - first).days):
+        day = first + timedelta(days=offset)
+        say(f"{day}: its schedule, weather and flights; the late arrivals of the day before follow")
+        publish(day, day)
+        _done(say, materialize(DAILY, (day, day)))
+
+
+def _done(say: Callable[[str], None], summary: RunSummary) -> None:
+    passed = sum(check.passed for check in summary.checks)
+    say(
+        f"  run {summary.run_id[:8]}: {len(summary.materialized)} assets, "
+        f"{passed} of {len(summary.checks)} checks passed, {summary.seconds:.0f} s"
+    )
+    scores = summary.metadata.get("predictions/arrival_delay")
+    if scores:
+        say(
+            f"  {scores['rows_scored']} flights due and scored ({scores['rows_written']} new scores), "
+            f"{scores['not_due']} not due yet"
+        )

@@ -1,0 +1,170 @@
+"""Bronze tables: append-only Delta tables into which a batch goes once, whoever offers it and how often."""
+
+# pyarrow ships no types.
+# pyright: reportUnknownParameterType=false
+
+import os
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse.delta.table import table_properties
+from lakehouse.engine.server import is_ours
+from lakehouse.engine.state import exclusive
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import settings
+
+# What ingestion adds to every row.
+TECHNICAL_COLUMNS = {
+    "_batch_id": "string",
+    "_ingested_at": "timestamp",
+    "_source_file": "string",
+    "_batch_digest": "string",
+    "_delivered_until": "timestamp",
+}
+
+# Appended by one process at a time: of several at once one commits and the others try again.
+_ATTEMPTS = 50
+_CONFLICTS = ("DELTA_CONCURRENT_", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED")
+# Small files keep batches apart, so that reading one day skips the others.
+_ROWS_PER_FILE = 100_000
+
+_COMMENTS = {
+    "_batch_id": "The delivery that brought the row.",
+    "_ingested_at": "When this warehouse got it.",
+    "_source_file": "The file, below the landing zone.",
+    "_batch_digest": "SHA-256 of the file.",
+    "_delivered_until": "Until when the source has told everything; empty for snapshots and corrections.",
+}
+
+
+@dataclass(frozen=True)
+class HeldBatch:
+    """What a table holds of one batch.
+
+    Args:
+        digest: SHA-256 of the file it came from.
+        ingested_at: UTC.
+        rows: how many rows.
+    """
+
+    digest: str
+    ingested_at: datetime
+    rows: int
+
+
+def create_bronze_table(
+    spark: SparkSession, name: str, columns: Mapping[str, tuple[str, str]], comment: str
+) -> None:
+    """Create an empty bronze table and its schema, with all it needs in one commit; keep one that exists.
+
+    Args:
+        name: `schema.table`.
+        columns: name to type and description; those that ingestion adds come after them.
+    """
+    described = dict(columns) | {
+        column: (sql, _COMMENTS[column]) for column, sql in TECHNICAL_COLUMNS.items()
+    }
+    fields = ", ".join(
+        f"`{column}` {sql} comment {sql_text(about)}" for column, (sql, about) in described.items()
+    )
+    properties = table_properties() | {
+        "delta.appendOnly": "true",
+        # A writer must notice every other one, also one that read nothing.
+        "delta.isolationLevel": "Serializable",
+    }
+    listed = ", ".join(f"{sql_text(key)} = {sql_text(value)}" for key, value in properties.items())
+    # `if not exists` does not hold between two who create at once: the second finds half a table.
+    with exclusive(settings().engine_dir / "create.lock"):
+        spark.sql(f"create schema if not exists {name.partition('.')[0]}")
+        spark.sql(
+            f"create table if not exists {name} ({fields}) using delta "
+            f"comment {sql_text(comment)} tblproperties ({listed})"
+        )
+
+
+def column_types(spark: SparkSession, name: str) -> dict[str, str]:
+    """Column to Spark type, as SQL writes it."""
+    return {field.name: field.dataType.simpleString() for field in spark.table(name).schema}
+
+
+def append_once(spark: SparkSession, name: str, rows: pa.Table, among: str) -> None:
+    """Append the rows of the batches that the table does not hold yet, in one commit; new columns are added.
+
+    Delta records that the statement read the table, so of two processes with the same batch one gets a
+    conflict, tries again, and finds the batch there. Where there is nothing to append, there is no commit.
+
+    Args:
+        name: a table made by `create_bronze_table`.
+        rows: with the columns that ingestion adds.
+        among: a SQL condition that all rows of these batches meet, by which Delta skips the others.
+
+    Raises:
+        LakehouseError: others wrote to the table all the time.
+    """
+    with _as_dataframe(spark, rows) as offered:
+        missing = spark.sql(
+            f"""
+            select /*+ broadcast(held) */ offered.*
+            from {{offered}} as offered
+            left anti join (select distinct _batch_id from {name} where {among}) as held
+                on held._batch_id = offered._batch_id
+            """,
+            offered=offered,
+        )
+        options = {"mergeSchema": "true", "maxRecordsPerFile": str(_ROWS_PER_FILE)}
+        for _ in range(_ATTEMPTS):
+            try:
+                missing.writeTo(name).options(**options).append()
+            except PySparkException as error:
+                if not str(error.getCondition()).startswith(_CONFLICTS):
+                    raise
+            else:
+                return
+    raise LakehouseError(f"{name}: others wrote to it during all of {_ATTEMPTS} attempts", "run it again")
+
+
+def held_batches(spark: SparkSession, name: str, condition: str) -> dict[str, HeldBatch]:
+    """What a table holds of the batches that a SQL condition selects, by batch id."""
+    found = spark.sql(
+        f"""
+        select
+            _batch_id,
+            min(_batch_digest) as digest,
+            min(_ingested_at) as ingested_at,
+            count(*) as row_count
+        from {name}
+        where {condition}
+        group by _batch_id
+        """
+    ).toArrow()
+    return {
+        row["_batch_id"]: HeldBatch(row["digest"], row["ingested_at"], row["row_count"])
+        for row in found.to_pylist()
+    }
+
+
+@contextmanager
+def _as_dataframe(spark: SparkSession, rows: pa.Table) -> Generator[DataFrame]:
+    """The rows in Spark: through a file that our own engine reads (5 times as fast), else over the wire."""
+    if not is_ours(os.environ.get("SPARK_REMOTE", "")):
+        yield spark.createDataFrame(rows)
+        return
+    with tempfile.TemporaryDirectory(prefix="ingest-", dir=settings().engine_dir / "scratch") as folder:
+        path = Path(folder) / "rows.parquet"
+        pq.write_table(rows, path, row_group_size=_ROWS_PER_FILE)
+        yield spark.read.parquet(str(path))
+
+
+def sql_text(value: str) -> str:
+    """A SQL string literal."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

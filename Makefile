@@ -28,7 +28,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(UV) || $(PYTHON) -m venv .setup/uv
 	@.setup/uv/bin/pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
 	@test -x $(BIN)/python || $(UV) venv --quiet --python "$(PYTHON)" .venv
-	@$(UV) pip sync --python $(BIN)/python --require-hashes requirements.lock
+	@$(UV) pip sync --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	@echo "── set-up 2/3: this project, editable"
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@echo "── set-up 3/3: Delta's JARs, by checksum"

@@ -8,13 +8,13 @@ OFFLINE = {"parse", "list", "ls", "deps", "clean", "init", "serve"}
 
 
 class LakehouseEngine(dbtPlugin):
-    """Sets SPARK_REMOTE in dbt's process before the first query, and does nothing for other people's projects."""
+    """Sets SPARK_REMOTE in dbt's process before the first query; does nothing for other projects."""
 
     def initialize(self) -> None:
         """Start or find the engine.
 
         Raises:
-            LakehouseError: it cannot start, or the running one has another fingerprint; dbt shows the message.
+            LakehouseError: it cannot start, or has another fingerprint; dbt shows the message.
         """
         command = str(getattr(get_flags(), "WHICH", ""))
         if self.project_name != "lakehouse" or command in OFFLINE:

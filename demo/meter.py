@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-SAMPLE_SECONDS = 1.0
+SAMPLE_SECONDS = 2.0
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Cost:
 
 
 class Meter:
-    """Measures chapters; memory is sampled every second by a thread while the meter is open."""
+    """Measures chapters; memory is sampled every two seconds by a thread while the meter is open."""
 
     def __init__(self, engine_dir: Path) -> None:
         self.cost = Cost()
@@ -61,9 +61,7 @@ class Meter:
         while not self._done.wait(SAMPLE_SECONDS):
             servers = self._servers()
             self.cost.engines |= {server.pid for server in servers}
-            family = {
-                process for root in (own, *servers) for process in (root, *root.children(recursive=True))
-            }
+            family = set[psutil.Process]().union(*map(_family, (own, *servers)))
             self.cost.peak_mb = max(self.cost.peak_mb, sum(map(_resident, family)) // 2**20)
 
     def _servers(self) -> list[psutil.Process]:
@@ -73,6 +71,13 @@ class Meter:
             if process.info["name"] == "java"
             and any(self._engine_dir in argument for argument in process.info["cmdline"] or ())
         ]
+
+
+def _family(root: psutil.Process) -> set[psutil.Process]:
+    try:
+        return {root, *root.children(recursive=True)}
+    except psutil.NoSuchProcess:
+        return set()  # it ended between the listing and this look
 
 
 def _resident(process: psutil.Process) -> int:

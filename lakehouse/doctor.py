@@ -1,4 +1,4 @@
-"""What a machine must have: each need checked by name, with what to do. Used by set-up and `lakehouse doctor`."""
+"""What a machine must have: each need checked by name, with what to do (`lakehouse doctor`)."""
 
 import platform
 import shutil

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlparse
 
 from pyspark.sql import DataFrame, Row, SparkSession
 
+from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
 
@@ -130,28 +131,32 @@ def create_table(
     cluster_by: Sequence[str] = (),
     comment: str = "",
     constraints: dict[str, str] | None = None,
+    properties: dict[str, str] | None = None,
 ) -> None:
-    """Create an empty Delta table (and its schema) with all its properties in one statement, if it is missing.
+    """Create an empty Delta table (and its schema), all its properties in one statement, if it is missing.
 
     Args:
         name: `schema.table`.
-        columns: name and SQL type (with `not null` where it holds) of each column.
+        columns: name and SQL type (with `not null` and `comment …` where they hold) of each column.
         cluster_by: columns of liquid clustering.
         constraints: see `table_properties`.
+        properties: Delta's properties beside those of every table.
     """
     schema, _, _ = name.partition(".")
-    spark.sql(f"create schema if not exists {schema}")
     fields = ", ".join(f"`{column}` {sql_type}" for column, sql_type in columns)
     clustering = f"cluster by ({', '.join(cluster_by)}) " if cluster_by else ""
-    properties = ", ".join(
-        f"{_literal(key)} = {_literal(value)}" for key, value in table_properties(constraints).items()
-    )
-    spark.sql(
-        f"create table if not exists {name} ({fields}) using delta {clustering}"
-        f"comment {_literal(comment)} tblproperties ({properties})"
-    )
+    all_properties = table_properties(constraints) | (properties or {})
+    listed = ", ".join(f"{sql_text(key)} = {sql_text(value)}" for key, value in all_properties.items())
+    # `if not exists` does not hold between two who create at once: the second finds half a table.
+    with exclusive(settings().engine_dir / "create.lock"):
+        spark.sql(f"create schema if not exists {schema}")
+        spark.sql(
+            f"create table if not exists {name} ({fields}) using delta {clustering}"
+            f"comment {sql_text(comment)} tblproperties ({listed})"
+        )
 
 
-def _literal(text: str) -> str:
+def sql_text(text: str) -> str:
+    """A SQL string literal."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"

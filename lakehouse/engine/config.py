@@ -77,6 +77,8 @@ def spark_settings(settings: Settings, port: int) -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
         "spark.databricks.delta.snapshotPartitions": "2",
+        # Spark infers constraints over every alias; a wide feature table makes that grow past any heap.
+        "spark.sql.constraintPropagation.enabled": "false",
         "spark.sql.sources.parallelPartitionDiscovery.threshold": "1024",
         "spark.ui.enabled": str(settings.spark_ui_port > 0).lower(),
         "spark.ui.port": str(settings.spark_ui_port or 4040),

@@ -68,6 +68,8 @@ def connect_environment(config: Settings | None = None, *, renew: bool = False) 
         the address, with this process's session in it.
     """
     config = config or settings()
+    # PySpark's functions ask this variable, and not the session, whether they speak Connect.
+    os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
     foreign = os.environ.get("SPARK_REMOTE")
     if foreign and not server.is_ours(foreign):
         return foreign
@@ -138,7 +140,7 @@ def _open(target: str, deadline: int) -> ConnectSession:
 
 
 def _give_up_soon(session: ConnectSession) -> None:
-    """Our engine is on this machine: it answers, or it is dead. Spark's default is to retry for ten minutes."""
+    """Our engine is on this machine: it answers, or it is dead. Spark would retry for ten minutes."""
     session.client.set_retry_policies([DefaultPolicy(max_retries=6, max_backoff=2000)])
 
 

@@ -16,9 +16,8 @@ import pyarrow.parquet as pq
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.delta.table import table_properties
+from lakehouse.delta.table import create_table, sql_text
 from lakehouse.engine.server import is_ours
-from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
 
@@ -73,22 +72,14 @@ def create_bronze_table(
     described = dict(columns) | {
         column: (sql, _COMMENTS[column]) for column, sql in TECHNICAL_COLUMNS.items()
     }
-    fields = ", ".join(
-        f"`{column}` {sql} comment {sql_text(about)}" for column, (sql, about) in described.items()
+    create_table(
+        spark,
+        name,
+        [(column, f"{sql} comment {sql_text(about)}") for column, (sql, about) in described.items()],
+        comment=comment,
+        # Serializable: a writer must notice every other one, also one that read nothing.
+        properties={"delta.appendOnly": "true", "delta.isolationLevel": "Serializable"},
     )
-    properties = table_properties() | {
-        "delta.appendOnly": "true",
-        # A writer must notice every other one, also one that read nothing.
-        "delta.isolationLevel": "Serializable",
-    }
-    listed = ", ".join(f"{sql_text(key)} = {sql_text(value)}" for key, value in properties.items())
-    # `if not exists` does not hold between two who create at once: the second finds half a table.
-    with exclusive(settings().engine_dir / "create.lock"):
-        spark.sql(f"create schema if not exists {name.partition('.')[0]}")
-        spark.sql(
-            f"create table if not exists {name} ({fields}) using delta "
-            f"comment {sql_text(comment)} tblproperties ({listed})"
-        )
 
 
 def column_types(spark: SparkSession, name: str) -> dict[str, str]:
@@ -162,9 +153,3 @@ def _as_dataframe(spark: SparkSession, rows: pa.Table) -> Generator[DataFrame]:
         path = Path(folder) / "rows.parquet"
         pq.write_table(rows, path, row_group_size=_ROWS_PER_FILE)
         yield spark.read.parquet(str(path))
-
-
-def sql_text(value: str) -> str:
-    """A SQL string literal."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

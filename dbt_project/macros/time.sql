@@ -1,0 +1,24 @@
+{#- Days and minutes. Timestamps are UTC; a day is a day of the calendar in var('time_zone'). -#}
+
+{% macro local_date(timestamp) -%}
+  to_date(from_utc_timestamp({{ timestamp }}, '{{ var("time_zone", "America/New_York") }}'))
+{%- endmacro %}
+
+{% macro local_time(timestamp) -%}
+  from_utc_timestamp({{ timestamp }}, '{{ var("time_zone", "America/New_York") }}')
+{%- endmacro %}
+
+{#- The first instant of a local day, in UTC. -#}
+{% macro start_of_day(date) -%}
+  to_utc_timestamp(cast({{ date }} as timestamp), '{{ var("time_zone", "America/New_York") }}')
+{%- endmacro %}
+
+{#- Whole minutes from one timestamp to another, as int; both lie on whole minutes. -#}
+{% macro minutes_between(start, end) -%}
+  cast((unix_seconds({{ end }}) - unix_seconds({{ start }})) div 60 as int)
+{%- endmacro %}
+
+{#- What a flight of this distance usually takes from gate to gate, in whole minutes. -#}
+{% macro usual_duration_minutes(distance_miles) -%}
+  cast({{ distance_miles }} * 10 div 76 + 50 as int)
+{%- endmacro %}

@@ -1,0 +1,50 @@
+{{
+    config(
+        day='flight_date',
+        cluster_by=['flight_date'],
+        meta={'gate': 'training'},
+        reached_by=[
+            {'model': 'flight_features'},
+            {'model': 'int_flight_events', 'day': 'flight_date'},
+        ],
+    )
+}}
+
+with
+
+flights as (
+    select * from {{ ref('flight_features') }}
+    where {{ in_days('flight_date') }}
+),
+
+outcomes as (
+    select
+        flight_id,
+        known_at as label_known_at,
+        -- A flight reported as cancelled has no label; the report ends the one that it had.
+        max(if(event_type = 'arrived', delay_minutes, null)) as arr_delay_minutes
+    from {{ ref('int_flight_events') }}
+    where
+        {{ in_days('flight_date') }}
+        and event_type in ('arrived', 'cancelled')
+    group by flight_id, known_at
+),
+
+label_versions as (
+    select
+        flight_id,
+        label_known_at,
+        lead(label_known_at) over (partition by flight_id order by label_known_at) as label_superseded_at,
+        arr_delay_minutes
+    from outcomes
+)
+
+select
+    flights.*,
+    label_versions.arr_delay_minutes >= 15 as is_late_15,
+    label_versions.label_known_at,
+    label_versions.label_superseded_at,
+    label_versions.arr_delay_minutes
+from flights
+inner join label_versions on flights.flight_id = label_versions.flight_id
+where label_versions.arr_delay_minutes is not null

@@ -1,0 +1,52 @@
+"""Days, hours and corrections arrive: the tables hold what a full build would, and no commit is idle."""
+
+from lakehouse.delta.content_hash import content_hash
+
+CORRECTED = 4
+
+
+def test_increments_hold_what_a_full_build_holds(story) -> None:
+    lakehouse = story.lakehouse
+    grown = {name: content_hash(lakehouse.table(name)) for name in story.tables}
+    full = {name: content_hash(lakehouse.table(name, lakehouse.full)) for name in story.tables}
+    assert grown == full
+    assert min(found.row_count for found in full.values()) > 0
+
+
+def test_features_made_at_the_hour_are_those_made_later(story) -> None:
+    at_the_hour = {row["flight_id"]: row for row in story.features_at_the_hour}
+    later = {row["flight_id"]: row for row in story.lakehouse.table("flight_features").collect()}
+    assert len(at_the_hour) > 300
+    assert {flight: later[flight] for flight in at_the_hour} == at_the_hour
+
+
+def test_a_correction_computes_just_the_days_that_it_reaches(story) -> None:
+    # Told on the 4th, it may reach features of the 4th and of the night after; labels it changes on the 1st.
+    days = story.days_of_third
+    assert days["int_flight_events"] == [["2013-09-04", "2013-09-04"]]
+    assert days["feat_origin_departures"] == [["2013-09-04", "2013-09-05"]]
+    assert all(first >= "2013-09-04" for first, _ in days["flight_features"])
+    assert days["flight_training_set"][0] == ["2013-09-01", "2013-09-01"]
+    assert all(first >= "2013-09-04" for first, _ in days["flight_training_set"][1:])
+
+
+def test_a_correction_changes_labels_and_no_feature(story) -> None:
+    labels = story.lakehouse.table("flight_training_set")
+    before = labels.where("label_superseded_at is not null").alias("before")
+    now = labels.where("label_superseded_at is null").alias("now")
+    both = now.join(before, "flight_id")
+    assert both.count() == CORRECTED
+    assert both.where("now.arr_delay_minutes = before.arr_delay_minutes + 60").count() == CORRECTED
+    label_columns = ("is_late_15", "label_known_at", "label_superseded_at", "arr_delay_minutes")
+    features = [name for name in labels.columns if name not in label_columns]
+    changed = [f"now.{name} is distinct from before.{name}" for name in features if name != "flight_id"]
+    assert both.where(" or ".join(changed)).count() == 0
+
+
+def test_nothing_new_is_no_commit(story) -> None:
+    assert story.versions_of_fourth == story.versions_of_third
+
+
+def test_what_bronze_did_not_touch_is_not_written(story) -> None:
+    # The second chapter brought the schedule of the 4th, the third none.
+    assert [commit["version"] for commit in story.lakehouse.commits("int_flights")] == [1, 0]

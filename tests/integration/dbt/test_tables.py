@@ -1,0 +1,64 @@
+"""What stands in the YAML of models holds in Delta: properties, clustering, comments, constraints."""
+
+import pytest
+from pyspark.errors import PySparkException
+
+from lakehouse.errors import LakehouseError
+
+
+def test_each_commit_is_one_statement_that_keeps_everything(story) -> None:
+    lakehouse = story.lakehouse
+    operations = [commit["operation"] for commit in lakehouse.commits("flight_features")]
+    assert operations == ["WRITE", "WRITE", "CREATE OR REPLACE TABLE AS SELECT"]
+    detail = lakehouse.spark.sql(f"describe detail {lakehouse.schema}.flight_features").collect()[0]
+    assert detail["clusteringColumns"] == ["flight_date"]
+    kept = detail["properties"]
+    assert kept["delta.logRetentionDuration"] == kept["delta.deletedFileRetentionDuration"]
+    assert kept["delta.enableDeletionVectors"] == "false"
+    assert kept["delta.constraints.flight_id_not_null"] == "flight_id is not null"
+
+
+def test_every_column_of_every_table_has_its_comment(story) -> None:
+    lakehouse = story.lakehouse
+    missing = []
+    for name in story.tables:
+        columns = lakehouse.table(name).columns
+        described = lakehouse.spark.sql(f"describe {lakehouse.schema}.{name}").collect()[: len(columns)]
+        missing += [f"{name}.{row['col_name']}" for row in described if not row["comment"]]
+    assert missing == []
+
+
+def test_a_row_that_breaks_a_constraint_fails_before_the_commit(story) -> None:
+    lakehouse = story.lakehouse
+    table = f"{lakehouse.schema}.flight_training_set"
+    before = lakehouse.commits("flight_training_set")[0]["version"]
+    with pytest.raises(PySparkException, match="label_after_prediction"):
+        lakehouse.spark.sql(
+            f"update {table} set label_known_at = predict_at where flight_date = '2013-09-02'"
+        )
+    assert lakehouse.commits("flight_training_set")[0]["version"] == before
+
+
+def test_a_table_with_other_columns_is_refused_by_name(story) -> None:
+    lakehouse = story.lakehouse
+    table = f"{lakehouse.full}.feat_aircraft_legs"
+    # As if the model had lost the column since.
+    lakehouse.spark.sql(f"alter table {table} add columns (leg_comment string)")
+    day = "2013-09-02"
+    with pytest.raises(LakehouseError, match=r"Only in the table: leg_comment string"):
+        lakehouse.dbt(
+            "run", "--select", "feat_aircraft_legs", schema=lakehouse.full, start_date=day, end_date=day
+        )
+
+
+def test_a_planted_leak_is_caught(story) -> None:
+    lakehouse = story.lakehouse
+    features = f"{lakehouse.full}.flight_features"
+    lakehouse.spark.sql(
+        f"""
+        update {features} set carrier_departures_as_of = predict_at + interval 1 minute
+        where flight_id = (select min(flight_id) from {features})
+        """
+    )
+    with pytest.raises(LakehouseError, match=r"Got 1 result, configured to fail if != 0"):
+        lakehouse.dbt("test", "--select", "flight_features,test_name:known_by", schema=lakehouse.full)

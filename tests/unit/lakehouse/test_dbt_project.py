@@ -1,0 +1,95 @@
+"""dbt's project as its manifest tells it: roles, documentation, and a manifest that follows the files."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lakehouse.dbt.project import column_roles, manifest, model, run_dbt
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import PROJECT_ROOT
+
+
+@pytest.fixture
+def small_project(tmp_path: Path) -> Path:
+    """A project of one model, with our profile."""
+    shutil.copy(PROJECT_ROOT / "profiles.yml", tmp_path)
+    (tmp_path / "dbt_project.yml").write_text(
+        "name: small\nprofile: lakehouse\nmodel-paths: [dbt_project]\n"
+        "flags: {send_anonymous_usage_stats: false}\n"
+    )
+    (tmp_path / "dbt_project").mkdir()
+    (tmp_path / "dbt_project" / "one.sql").write_text("select 1 as x")
+    return tmp_path
+
+
+def test_training_and_scoring_agree_on_features_and_keys() -> None:
+    labels = ("label", "label_time", "label_end")
+    training = [pair for pair in column_roles("flight_training_set") if pair[1] not in labels]
+    assert training == column_roles("flight_scoring_set")
+    roles = dict(column_roles("flight_training_set"))
+    assert [name for name, role in roles.items() if role in labels] == [
+        "is_late_15",
+        "label_known_at",
+        "label_superseded_at",
+    ]
+    assert roles["flight_id"] == "entity"
+    assert roles["predict_at"] == "event_time"
+    assert roles["flight_date"] == "partition"
+
+
+def test_times_and_the_delay_behind_the_label_are_no_features() -> None:
+    features = {
+        name for name, role in column_roles("flight_training_set") if role in ("numeric", "categorical")
+    }
+    assert not [name for name in features if name.endswith(("_at", "_as_of"))]
+    assert "arr_delay_minutes" not in features
+    assert {"sched_dep_hour", "origin_waiting", "previous_leg_status", "seat_count"} <= features
+
+
+def test_every_model_and_column_is_documented_and_owned() -> None:
+    nodes = [
+        node
+        for node in manifest()["nodes"].values()
+        if node["resource_type"] in ("model", "seed") and node["package_name"] == "lakehouse"
+    ]
+    missing = [node["name"] for node in nodes if not node["description"] or not node["config"]["group"]]
+    missing += [node["name"] for node in nodes if not node["columns"] or "Grain: " not in node["description"]]
+    missing += [
+        f"{node['name']}.{column['name']}"
+        for node in nodes
+        for column in node["columns"].values()
+        if not column["description"]
+    ]
+    assert len(nodes) >= 20
+    assert missing == []
+
+
+def test_models_of_gated_layers_say_their_gate() -> None:
+    gates = {
+        node["name"]: node["config"]["meta"].get("gate")
+        for node in manifest()["nodes"].values()
+        if node["resource_type"] == "model"
+    }
+    assert gates["flight_features"] == gates["feat_origin_weather"] == "features"
+    assert gates["flight_training_set"] == "training"
+    assert gates["flight_scoring_set"] is gates["int_flights"] is gates["prediction_quality_daily"] is None
+
+
+def test_an_unknown_model_and_one_without_roles_are_named() -> None:
+    with pytest.raises(LakehouseError, match="no model flight_trainings_set"):
+        model("flight_trainings_set")
+    with pytest.raises(LakehouseError, match="no column of dbt's model int_flights has a role"):
+        column_roles("int_flights")
+
+
+def test_the_manifest_follows_the_files(small_project: Path) -> None:
+    assert model("one", small_project)["raw_code"] == "select 1 as x"
+    (small_project / "dbt_project" / "one.sql").write_text("select 2 as x")
+    assert model("one", small_project)["raw_code"] == "select 2 as x"
+
+
+def test_what_dbt_refuses_is_told_in_its_words(small_project: Path) -> None:
+    (small_project / "dbt_project" / "two.sql").write_text("select * from {{ ref('three') }}")
+    with pytest.raises(LakehouseError, match="depends on a node named 'three' which was not found"):
+        run_dbt(["parse"], project=small_project)

@@ -1,0 +1,84 @@
+"""What each column is for, as dbt's YAML declares it in the column's meta (`role`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lakehouse.errors import LakehouseError
+
+ROLES = ("entity", "event_time", "label", "label_time", "label_end", "numeric", "categorical", "partition")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A model's columns by role; features in alphabetical order, so their order in SQL doesn't matter.
+
+    Args:
+        entity: the columns that name a row.
+        event_time: when the prediction is asked for.
+        partition: the local day of the event.
+        label: what is predicted, 0 or 1; None in a scoring set.
+        label_time: from when on this version of the label was known.
+        label_end: until when, NULL for the version that still holds.
+    """
+
+    entity: tuple[str, ...]
+    event_time: str
+    partition: str
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    label: str | None = None
+    label_time: str | None = None
+    label_end: str | None = None
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Numeric features, then categorical ones."""
+        return self.numeric + self.categorical
+
+
+def columns_from_roles(model: str, roles: Mapping[str, str]) -> Columns:
+    """Sort a dbt model's columns by role; columns without one are not in `roles`.
+
+    Raises:
+        LakehouseError: a role is unknown, missing, or given to two columns where one is meant.
+
+    >>> roles = {"id": "entity", "at": "event_time", "day": "partition", "x": "numeric"}
+    >>> columns_from_roles("m", roles).numeric
+    ('x',)
+    """
+    unknown = {column: role for column, role in roles.items() if role not in ROLES}
+    if unknown:
+        raise LakehouseError(f"{model}: unknown roles {unknown}", f"known: {', '.join(ROLES)}")
+
+    def named(role: str) -> tuple[str, ...]:
+        return tuple(sorted(column for column, found in roles.items() if found == role))
+
+    def one(role: str) -> str | None:
+        found = named(role)
+        if len(found) > 1:
+            raise LakehouseError(
+                f"{model}: {', '.join(found)} all have the role {role}", "give it to one column"
+            )
+        return found[0] if found else None
+
+    def required(role: str) -> str:
+        found = one(role)
+        if found is None:
+            raise LakehouseError(
+                f"{model}: no column has the role {role}", f"add `meta: {{role: {role}}}` in its YAML"
+            )
+        return found
+
+    entity = named("entity")
+    if not entity or not named("numeric") + named("categorical"):
+        raise LakehouseError(f"{model}: entity or feature columns are missing", "add their roles in its YAML")
+    return Columns(
+        entity=entity,
+        event_time=required("event_time"),
+        partition=required("partition"),
+        numeric=named("numeric"),
+        categorical=named("categorical"),
+        label=one("label"),
+        label_time=one("label_time"),
+        label_end=one("label_end"),
+    )

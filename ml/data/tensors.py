@@ -1,0 +1,63 @@
+"""Encoded rows as whole-table tensors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from lakehouse.errors import LakehouseError
+from ml.data.arrow import ArrowTable
+from ml.data.encoding import Encoding, encode
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """Encoded rows.
+
+    Args:
+        numeric: `(rows, numeric)` float32, NaN where missing.
+        codes: `(rows, categorical)` int64.
+        labels: `(rows,)` float32, 0 or 1.
+    """
+
+    numeric: Tensor
+    codes: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def to_tensors(encoding: Encoding, rows: ArrowTable, label: str) -> Tensors:
+    """Encode rows once, for all epochs.
+
+    Raises:
+        LakehouseError: a label is missing or neither 0 nor 1, or a feature can't be encoded.
+    """
+    numeric, codes = encode(encoding, rows)
+    return Tensors(
+        torch.from_numpy(numeric), torch.from_numpy(codes), torch.from_numpy(labels_of(rows, label))
+    )
+
+
+def labels_of(rows: ArrowTable, label: str) -> npt.NDArray[np.float32]:
+    """The label column, shape `(rows,)`.
+
+    Raises:
+        LakehouseError: a label is missing or neither 0 nor 1.
+    """
+    column = rows.column(label)
+    if column.null_count:
+        raise LakehouseError(
+            f"{column.null_count} rows have no {label}", "rows without a label can't be trained on"
+        )
+    values = pc.cast(pc.cast(column, pa.int8()), pa.float32()).to_numpy()
+    if not np.isin(values, (0.0, 1.0)).all():
+        raise LakehouseError(
+            f"{label} has values other than 0 and 1", f"found {np.unique(values)[:5].tolist()}"
+        )
+    return np.array(values)

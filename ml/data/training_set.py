@@ -1,0 +1,181 @@
+"""A version of a training set, as it was known at a date, read by Arrow or by Spark."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.dataset as ds
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, DeltaProtocolError, TableNotFoundError
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lakehouse.delta.table import TableVersion, read_at
+from lakehouse.errors import LakehouseError
+from ml.data.arrow import ArrowTable
+from ml.data.columns import Columns
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The rows of a pinned table whose label was known at a moment.
+
+    Args:
+        table: the pinned version.
+        columns: its columns by role, label columns among them.
+        as_of: a local day; labels known before it began are in.
+        as_of_at: its beginning, in UTC.
+    """
+
+    table: TableVersion
+    columns: Columns
+    as_of: date
+    as_of_at: datetime
+
+
+def training_set(table: TableVersion, columns: Columns, as_of: date, time_zone: str) -> TrainingSet:
+    """The training set of a date.
+
+    Raises:
+        LakehouseError: the columns have no label, label time or label end.
+    """
+    if columns.label is None or columns.label_time is None or columns.label_end is None:
+        raise LakehouseError(
+            f"{table.name} has no columns with the roles label, label_time and label_end",
+            "add them to the training model's YAML",
+        )
+    return TrainingSet(table, columns, as_of, start_of_day(as_of, time_zone))
+
+
+def start_of_day(day: date, time_zone: str) -> datetime:
+    """When a local day begins, in UTC.
+
+    >>> start_of_day(date(2013, 10, 1), "America/New_York").isoformat()
+    '2013-10-01T04:00:00+00:00'
+    """
+    return datetime.combine(day, time(), ZoneInfo(time_zone)).astimezone(UTC)
+
+
+def read_spark(spark: SparkSession, pinned: TrainingSet) -> DataFrame:
+    """All columns of the training set.
+
+    Raises:
+        LakehouseError: the table is gone or was made anew since it was pinned.
+    """
+    return _as_known(read_at(spark, pinned.table), pinned)
+
+
+def _as_known(df: DataFrame, pinned: TrainingSet) -> DataFrame:
+    as_of = F.lit(pinned.as_of_at)
+    ends = F.col(str(pinned.columns.label_end))
+    return df.where((F.col(str(pinned.columns.label_time)) <= as_of) & (ends.isNull() | (ends > as_of)))
+
+
+def read_arrow(folder: Path, pinned: TrainingSet, names: tuple[str, ...]) -> ArrowTable:
+    """Some columns of the training set, from the table's own files, ordered by entity.
+
+    The order makes training independent of how the table lies on disk.
+
+    Args:
+        folder: where the table lies.
+        names: the columns to read, besides the entity.
+
+    Raises:
+        LakehouseError: another table lies there, the version or one of its files is gone, or it uses a Delta
+            feature that the Arrow reader lacks.
+    """
+    columns = pinned.columns
+    as_of = pa.scalar(pinned.as_of_at, pa.timestamp("us", "UTC"))
+    ends = ds.field(str(columns.label_end))
+    known = (ds.field(str(columns.label_time)) <= as_of) & (ends.is_null() | (ends > as_of))
+    wanted = list(dict.fromkeys((*columns.entity, *names)))
+    try:
+        table = DeltaTable(folder, version=pinned.table.version)
+        _check_identity(table, folder, pinned.table)
+        rows = table.to_pyarrow_dataset().to_table(columns=wanted, filter=known)
+    except (DeltaError, DeltaProtocolError, TableNotFoundError, FileNotFoundError) as error:
+        raise LakehouseError(
+            f"{pinned.table} in {folder} cannot be read: {error}",
+            "its files may have been vacuumed; `lakehouse reproduce` tells what is left",
+        ) from error
+    return rows.sort_by([(name, "ascending") for name in columns.entity])
+
+
+def _check_identity(table: DeltaTable, folder: Path, pinned: TableVersion) -> None:
+    found = str(table.metadata().id)
+    if found != pinned.table_id:
+        raise LakehouseError(
+            f"{folder} holds table {found}, not {pinned.table_id} ({pinned.name})",
+            "the table was dropped and made anew since",
+        )
+
+
+def file_list_hash(folder: Path, version: int) -> str:
+    """SHA-256 over the paths and sizes of the files that make up a version, sorted by path.
+
+    Raises:
+        LakehouseError: the version's log is gone.
+    """
+    try:
+        actions = pa.table(DeltaTable(folder, version=version).get_add_actions(flatten=True))
+    except (DeltaError, TableNotFoundError) as error:
+        raise LakehouseError(f"version {version} of {folder} cannot be read: {error}") from error
+    files = sorted(
+        zip(actions.column("path").to_pylist(), actions.column("size_bytes").to_pylist(), strict=True)
+    )
+    return hashlib.sha256("".join(f"{path} {size}\n" for path, size in files).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which rows are trained on and which choose the best epoch.
+
+    Args:
+        train, validation: masks over the rows.
+        validation_start, validation_end: first day in the validation month, first day after it.
+    """
+
+    train: npt.NDArray[np.bool_]
+    validation: npt.NDArray[np.bool_]
+    validation_start: date
+    validation_end: date
+
+
+def validation_month(as_of: date) -> tuple[date, date]:
+    """The last whole month before a day: its first day, and the first day after it.
+
+    >>> [str(day) for day in validation_month(date(2013, 10, 1))]
+    ['2013-09-01', '2013-10-01']
+    >>> [str(day) for day in validation_month(date(2013, 1, 31))]
+    ['2012-12-01', '2013-01-01']
+    """
+    end = as_of.replace(day=1)
+    return (end - timedelta(days=1)).replace(day=1), end
+
+
+def split(days: Any, as_of: date) -> Split:
+    """Split rows by their local day.
+
+    Args:
+        days: Arrow array of dates, one for each row.
+
+    Raises:
+        LakehouseError: there is no row to train on, or none to validate with.
+    """
+    start, end = validation_month(as_of)
+    numbered = days.cast(pa.date32()).to_numpy(zero_copy_only=False)
+    train = numbered < np.datetime64(start)
+    validation = (numbered < np.datetime64(end)) & ~train
+    if not train.any() or not validation.any():
+        raise LakehouseError(
+            f"as of {as_of} there are {train.sum()} rows before {start} to train on, "
+            f"and {validation.sum()} rows in {start:%B %Y} to validate with",
+            "choose another --as-of, or ingest and publish what is missing",
+        )
+    return Split(train, validation, start, end)

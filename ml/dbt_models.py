@@ -1,0 +1,86 @@
+"""What dbt's manifest says about a model: its table, its columns' roles, and the tables it is built from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lakehouse.dbt import project
+from lakehouse.errors import LakehouseError
+from ml.data.columns import Columns, columns_from_roles
+
+# Rebuilt from their SQL whenever they are read: what they read is what has to be pinned.
+_WITHOUT_ROWS = ("view", "ephemeral")
+
+
+@dataclass(frozen=True)
+class DbtModels:
+    """Models by name, from a parsed `manifest.json`."""
+
+    manifest: Mapping[str, Any]
+
+    def columns(self, model: str) -> Columns:
+        """A model's columns by role.
+
+        Raises:
+            LakehouseError: there is no such model, or its roles don't fit together.
+        """
+        columns: Mapping[str, Any] = self._node(model)["columns"]
+        roles = {name: _meta(column).get("role") for name, column in columns.items()}
+        return columns_from_roles(model, {name: str(role) for name, role in roles.items() if role})
+
+    def table(self, model: str) -> str:
+        """`schema.table` of a model.
+
+        Raises:
+            LakehouseError: there is no such model.
+        """
+        return _table(self._node(model))
+
+    def upstream(self, model: str) -> list[str]:
+        """Every table that a model is built from, directly or not, sources among them, but no views.
+
+        Raises:
+            LakehouseError: there is no such model.
+        """
+        found: set[str] = set()
+        seen: set[str] = set()
+        waiting = list(self._parents(self._node(model)))
+        while waiting:
+            identifier = waiting.pop()
+            if identifier in seen:
+                continue
+            seen.add(identifier)
+            source = self.manifest["sources"].get(identifier)
+            if source is not None:
+                found.add(f"{source['schema']}.{source['identifier']}")
+                continue
+            node = self.manifest["nodes"][identifier]
+            if node["config"]["materialized"] not in _WITHOUT_ROWS:
+                found.add(_table(node))
+            waiting.extend(self._parents(node))
+        return sorted(found)
+
+    def _node(self, model: str) -> Mapping[str, Any]:
+        for node in self.manifest["nodes"].values():
+            if node["resource_type"] == "model" and node["name"] == model:
+                return node
+        raise LakehouseError(f"dbt has no model {model}", "is its name right in the spec? `dbt ls` lists all")
+
+    @staticmethod
+    def _parents(node: Mapping[str, Any]) -> list[str]:
+        depends: Mapping[str, Any] = node.get("depends_on", {})
+        return list(depends.get("nodes", []))
+
+
+def current_models() -> DbtModels:
+    """The models of this checkout, in production."""
+    return DbtModels(project.manifest())
+
+
+def _table(node: Mapping[str, Any]) -> str:
+    return f"{node['schema']}.{node['alias']}"
+
+
+def _meta(column: Mapping[str, Any]) -> Mapping[str, Any]:
+    """dbt 1.10 moved a column's meta below config, and fills both."""
+    return column.get("config", {}).get("meta") or column.get("meta") or {}

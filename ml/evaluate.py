@@ -1,0 +1,154 @@
+"""How good probabilities are: metrics, calibration, and the plain rates that a model has to beat."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ml.data.arrow import ArrowTable
+
+Array = npt.NDArray[Any]
+
+
+def auc(labels: Array, scores: Array) -> float:
+    """Area under the ROC curve; ties count half. NaN when only one class is there.
+
+    >>> auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
+    0.75
+    """
+    positives = labels > 0.5
+    count, others = int(positives.sum()), int((~positives).sum())
+    if count == 0 or others == 0:
+        return float("nan")
+    _, inverse, sizes = np.unique(scores, return_inverse=True, return_counts=True)
+    last = np.cumsum(sizes)
+    ranks = last - (sizes - 1) / 2
+    return float((ranks[inverse][positives].sum() - count * (count + 1) / 2) / (count * others))
+
+
+def precision_recall(labels: Array, scores: Array) -> tuple[Array, Array]:
+    """Precision and recall at each distinct score, from the highest down."""
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    true_positives = np.cumsum(labels[order])[ends]
+    return true_positives / (ends + 1), true_positives / max(float(labels.sum()), 1.0)
+
+
+def average_precision(labels: Array, scores: Array) -> float:
+    """Precision averaged over the recall gained at each score; NaN without a positive.
+
+    >>> round(average_precision(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])), 4)
+    0.8333
+    """
+    if labels.sum() == 0:
+        return float("nan")
+    precision, recall = precision_recall(labels, scores)
+    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+
+
+def log_loss(labels: Array, scores: Array) -> float:
+    """Mean negative log likelihood, natural logarithm; scores are kept 1e-7 away from 0 and 1."""
+    kept = np.clip(scores.astype(np.float64), 1e-7, 1 - 1e-7)
+    return float(-np.mean(labels * np.log(kept) + (1 - labels) * np.log1p(-kept)))
+
+
+def brier(labels: Array, scores: Array) -> float:
+    """Mean squared difference of score and label."""
+    return float(np.mean((scores.astype(np.float64) - labels) ** 2))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Scores against outcomes in bins of as many rows each.
+
+    Args:
+        mean_score, label_rate, rows: one number a bin.
+    """
+
+    mean_score: tuple[float, ...]
+    label_rate: tuple[float, ...]
+    rows: tuple[int, ...]
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: the mean gap, weighted by rows."""
+        gaps = np.abs(np.array(self.mean_score) - np.array(self.label_rate))
+        return float(np.average(gaps, weights=self.rows))
+
+
+def calibration(labels: Array, scores: Array, bins: int = 20) -> Calibration:
+    """Compare mean score and label rate bin by bin; equal scores share a bin."""
+    edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1]))
+    at = np.searchsorted(edges, scores, side="right")
+    rows = np.bincount(at, minlength=len(edges) + 1)
+    filled = rows > 0
+    mean_score = np.bincount(at, scores, len(rows))[filled] / rows[filled]
+    label_rate = np.bincount(at, labels, len(rows))[filled] / rows[filled]
+    return Calibration(tuple(mean_score.tolist()), tuple(label_rate.tolist()), tuple(rows[filled].tolist()))
+
+
+def metrics(labels: Array, scores: Array) -> dict[str, float]:
+    """All metrics by name.
+
+    Args:
+        labels: `(rows,)`, 0 or 1.
+        scores: `(rows,)`, probabilities.
+    """
+    return {
+        "auc": auc(labels, scores),
+        "average_precision": average_precision(labels, scores),
+        "log_loss": log_loss(labels, scores),
+        "brier": brier(labels, scores),
+        "ece": calibration(labels, scores).error,
+    }
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What is known without a model: the label's rate in the training rows, overall and by a column's value.
+
+    Args:
+        rate: over all training rows.
+        by: the column.
+        rates: by that column's value, as text.
+    """
+
+    rate: float
+    by: str
+    rates: dict[str, float]
+
+    def scores(self, values: Sequence[object]) -> Array:
+        """The rate for each value; the overall rate where the training rows had none."""
+        return np.array([self.rates.get(str(value), self.rate) for value in values])
+
+
+def fit_baseline(rows: ArrowTable, labels: Array, by: str) -> Baseline:
+    """Take the rates of the training rows.
+
+    >>> fit_baseline(pa.table({"hour": [6, 6, 20]}), np.array([0, 1, 1]), "hour").rates
+    {'20': 1.0, '6': 0.5}
+    """
+    sums = pa.table({"value": rows.column(by).cast(pa.string()), "label": pa.array(labels, pa.float64())})
+    means = sums.group_by("value").aggregate([("label", "mean")]).to_pydict()
+    pairs = zip(means["value"], means["label_mean"], strict=True)
+    return Baseline(float(np.mean(labels)), by, dict(sorted((str(value), rate) for value, rate in pairs)))
+
+
+def permutation_importance(
+    predict: Callable[[ArrowTable], Array],
+    rows: ArrowTable,
+    labels: Array,
+    features: Sequence[str],
+    seed: int,
+) -> dict[str, float]:
+    """How much AUC is lost when one feature's values are shuffled over the rows, largest loss first."""
+    whole = auc(labels, predict(rows))
+    losses: dict[str, float] = {}
+    for name in features:
+        shuffled = rows.column(name).take(pa.array(np.random.default_rng(seed).permutation(rows.num_rows)))
+        changed = rows.set_column(rows.schema.get_field_index(name), name, shuffled)
+        losses[name] = whole - auc(labels, predict(changed))
+    return dict(sorted(losses.items(), key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,108 @@
+"""The network: piecewise-linear numbers and embedded categories, into small MLPs and a linear skip."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from ml.data.encoding import Encoding
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the network looks like.
+
+    Args:
+        hidden: widths of the hidden layers of each head.
+        heads: MLPs on the same input; their logits are averaged.
+        embedding_width: at most so many numbers a category.
+        dropout: after each hidden layer; `input_dropout` on the encoded input.
+    """
+
+    hidden: tuple[int, ...]
+    heads: int
+    embedding_width: int
+    dropout: float
+    input_dropout: float
+
+
+class PiecewiseLinear(nn.Module):
+    """Each numeric feature as the filling of its pieces, from -1 (before) to 1 (past it), and a missing flag.
+
+    A missing feature (NaN) is 0 in all its pieces and 1 in its flag.
+
+    >>> layer = PiecewiseLinear({"delay": (0.0, 10.0, 30.0)})
+    >>> layer(torch.tensor([[5.0], [20.0], [float("nan")]])).tolist()
+    [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+
+    feature: Tensor
+    low: Tensor
+    width: Tensor
+
+    def __init__(self, edges: dict[str, tuple[float, ...]]) -> None:
+        super().__init__()
+        pieces = [
+            (position, low, high)
+            for position, ends in enumerate(edges.values())
+            for low, high in pairwise(ends)
+        ]
+        for name, ends in edges.items():
+            if len(ends) < 2 or any(high <= low for low, high in pairwise(ends)):
+                raise ValueError(f"edges of {name} must be two or more, ascending: {ends}")
+        self.out_features = len(pieces) + len(edges)
+        # Derived from the encoding, which is stored beside the weights: not stored twice.
+        self.register_buffer(
+            "feature", torch.tensor([p[0] for p in pieces], dtype=torch.int64), persistent=False
+        )
+        self.register_buffer("low", torch.tensor([p[1] for p in pieces]), persistent=False)
+        self.register_buffer("width", torch.tensor([p[2] - p[1] for p in pieces]), persistent=False)
+
+    def forward(self, numeric: Tensor) -> Tensor:
+        """`(rows, features)` to `(rows, pieces + features)`."""
+        filled = (numeric.index_select(1, self.feature) - self.low) / self.width
+        scaled = filled.clamp(0.0, 1.0) * 2.0 - 1.0
+        return torch.cat([torch.nan_to_num(scaled, nan=0.0), numeric.isnan().to(numeric.dtype)], dim=1)
+
+
+class TabularNetwork(nn.Module):
+    """Logits of a binary label.
+
+    >>> encoding = Encoding({"delay": (0.0, 10.0)}, {"origin": ("EWR", "JFK")})
+    >>> network = TabularNetwork(encoding, Shape((8, 4), 2, 6, 0.1, 0.0)).eval()
+    >>> network(torch.zeros(3, 1), torch.zeros(3, 1, dtype=torch.int64)).shape
+    torch.Size([3])
+    """
+
+    def __init__(self, encoding: Encoding, shape: Shape) -> None:
+        super().__init__()
+        self.pieces = PiecewiseLinear(encoding.edges)
+        self.embeddings = nn.ModuleList(
+            nn.Embedding(count, min(shape.embedding_width, (count + 1) // 2))
+            for count in encoding.code_counts
+        )
+        embedded = sum(min(shape.embedding_width, (count + 1) // 2) for count in encoding.code_counts)
+        inputs = self.pieces.out_features + embedded
+        self.input_dropout = nn.Dropout(shape.input_dropout)
+        self.skip = nn.Linear(inputs, 1)
+        self.heads = nn.ModuleList(_head(inputs, shape) for _ in range(shape.heads))
+
+    def forward(self, numeric: Tensor, codes: Tensor) -> Tensor:
+        """Numeric `(rows, numeric)`, NaN where missing, and codes `(rows, codes)`, to logits `(rows,)`."""
+        embedded = [embed(codes[:, position]) for position, embed in enumerate(self.embeddings)]
+        encoded = self.input_dropout(torch.cat([self.pieces(numeric), *embedded], dim=1))
+        heads = torch.stack([head(encoded).squeeze(1) for head in self.heads])
+        return heads.mean(dim=0) + self.skip(encoded).squeeze(1)
+
+
+def _head(inputs: int, shape: Shape) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    width = inputs
+    for depth, hidden in enumerate(shape.hidden):
+        layers.append(nn.Linear(width, hidden))
+        if depth == 0:
+            layers.append(nn.BatchNorm1d(hidden))
+        layers += [nn.SiLU(), nn.Dropout(shape.dropout)]
+        width = hidden
+    return nn.Sequential(*layers, nn.Linear(width, 1))

@@ -1,0 +1,78 @@
+"""Pictures of a training, as matplotlib figures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ml.evaluate import Calibration, auc, average_precision, precision_recall
+from ml.model.fit import Epoch
+
+Array = npt.NDArray[Any]
+
+
+def _figure(title: str, x: str, y: str, height: float = 4.5) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def loss_curve(epochs: Sequence[Epoch], best: int) -> Figure:
+    """Training and validation loss by epoch."""
+    figure, axes = _figure("Loss", "epoch", "log loss")
+    numbers = [epoch.number for epoch in epochs]
+    axes.plot(numbers, [epoch.train_loss for epoch in epochs], marker="o", label="training (with dropout)")
+    axes.plot(numbers, [epoch.validation["log_loss"] for epoch in epochs], marker="o", label="validation")
+    axes.axvline(best, color="grey", linestyle=":", label=f"kept: epoch {best}")
+    axes.set_xticks(numbers)
+    axes.legend()
+    return figure
+
+
+def roc_curve(labels: Array, scores: Array) -> Figure:
+    """True against false positive rate on the validation rows."""
+    figure, axes = _figure(f"ROC, AUC {auc(labels, scores):.3f}", "false positive rate", "true positive rate")
+    order = np.argsort(-scores, kind="stable")
+    hits = np.concatenate([[0], np.cumsum(labels[order])])
+    misses = np.concatenate([[0], np.cumsum(1 - labels[order])])
+    axes.plot(misses / max(misses[-1], 1), hits / max(hits[-1], 1))
+    axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
+    return figure
+
+
+def precision_recall_curve(labels: Array, scores: Array) -> Figure:
+    """Precision against recall on the validation rows."""
+    title = f"Precision and recall, average precision {average_precision(labels, scores):.3f}"
+    figure, axes = _figure(title, "recall", "precision")
+    precision, recall = precision_recall(labels, scores)
+    axes.plot(recall, precision)
+    axes.axhline(float(labels.mean()), color="grey", linestyle=":", label="label rate")
+    axes.set_ylim(0, 1.02)
+    axes.legend()
+    return figure
+
+
+def calibration_curve(measured: Calibration) -> Figure:
+    """Observed rate against mean score, in bins of as many rows."""
+    figure, axes = _figure(f"Calibration, expected error {measured.error:.3f}", "mean score", "observed rate")
+    top = max(0.05, *measured.mean_score, *measured.label_rate)
+    axes.plot([0, top], [0, top], color="grey", linestyle=":", label="perfect")
+    axes.plot(measured.mean_score, measured.label_rate, marker="o", label="validation")
+    axes.legend()
+    return figure
+
+
+def feature_importance(losses: Mapping[str, float], shown: int = 30) -> Figure:
+    """AUC lost when a feature is shuffled, largest first."""
+    first = list(losses.items())[:shown]
+    title = "Permutation importance on validation rows"
+    figure, axes = _figure(title, "AUC lost when shuffled", "", height=1.2 + 0.22 * len(first))
+    axes.barh([name for name, _ in first][::-1], [loss for _, loss in first][::-1])
+    return figure

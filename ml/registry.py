@@ -1,0 +1,139 @@
+"""Registered models: logged with their run, found by alias."""
+
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pyarrow as pa
+from mlflow.artifacts import download_artifacts
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema, TensorSpec
+
+from lakehouse.errors import LakehouseError
+from ml.data.arrow import ArrowTable
+from ml.data.columns import Columns
+from ml.data.encoding import numbers
+from ml.model.bundle import Bundle
+from ml.tracking import client, tracking_uri
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+LOADER = Path(__file__).parent / "model" / "pyfunc.py"
+_REQUIREMENTS = ("torch", "safetensors", "numpy", "pyarrow", "pandas")
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A registered model version.
+
+    Args:
+        folder: where its bundle lies on this machine.
+    """
+
+    name: str
+    version: str
+    run_id: str
+    folder: Path
+
+
+def log_and_register(bundle: Bundle, name: str, columns: Columns, example: ArrowTable) -> tuple[str, str]:
+    """Log a model to the running MLflow run and register it.
+
+    The first version becomes the champion, later ones the challenger.
+
+    Args:
+        example: a few rows of raw features.
+
+    Returns:
+        version and alias.
+    """
+    inputs: list[ColSpec | TensorSpec] = [
+        *(ColSpec("double", column, required=False) for column in columns.numeric),
+        *(ColSpec("string", column, required=False) for column in columns.categorical),
+    ]
+    signature = ModelSignature(Schema(inputs), Schema([ColSpec("float", "score")]))
+    with tempfile.TemporaryDirectory(prefix="lakehouse-model-") as scratch:
+        bundle.save(Path(scratch) / "bundle")
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(LOADER),
+            artifacts={"bundle": str(Path(scratch) / "bundle")},
+            signature=signature,
+            input_example=model_input(example, columns).to_pandas(),
+            pip_requirements=[f"{package}=={installed(package)}" for package in _REQUIREMENTS],
+            registered_model_name=name,
+            metadata={"weights_sha256": bundle.weights_hash()},
+        )
+    version = str(logged.registered_model_version)
+    alias = CHALLENGER if _aliases(name).get(CHAMPION) else CHAMPION
+    client().set_registered_model_alias(name, alias, version)
+    return version, alias
+
+
+def model_input(rows: ArrowTable, columns: Columns) -> ArrowTable:
+    """Raw features with the types of the model's signature: double and string."""
+    arrays: dict[str, Any] = {
+        name: pa.array(numbers(rows, name).astype("float64"), from_pandas=True) for name in columns.numeric
+    }
+    return pa.table(arrays | {name: rows.column(name).cast(pa.string()) for name in columns.categorical})
+
+
+def model_by_alias(name: str, alias: str) -> ModelVersion:
+    """The model version that has an alias.
+
+    Raises:
+        LakehouseError: the model or the alias does not exist, or its files are gone.
+    """
+    version = _aliases(name).get(alias)
+    if version is None:
+        known = ", ".join(sorted(_aliases(name))) or "none"
+        raise LakehouseError(
+            f"model {name} has no alias {alias} (it has: {known})",
+            "train one first: lakehouse train --as-of 2013-10-01",
+        )
+    return model_version(name, version)
+
+
+def model_version(name: str, version: str) -> ModelVersion:
+    """A model version by its number.
+
+    Raises:
+        LakehouseError: it does not exist, or its files are gone.
+    """
+    try:
+        found = client().get_model_version(name, version)
+        folder = Path(download_artifacts(f"models:/{name}/{version}", tracking_uri=tracking_uri()))
+    except (MlflowException, OSError) as error:
+        raise LakehouseError(f"model {name} version {version} cannot be loaded: {error}") from error
+    return ModelVersion(name, version, str(found.run_id), folder / "artifacts" / "bundle")
+
+
+def promote(name: str, version: str) -> str | None:
+    """Make a version the champion; the champion before it becomes `previous`.
+
+    Returns:
+        the version that was champion before, None when there was none.
+
+    Raises:
+        LakehouseError: there is no such version.
+    """
+    model_version(name, version)
+    aliases = _aliases(name)
+    before = aliases.get(CHAMPION)
+    if before == version:
+        return before
+    if before is not None:
+        client().set_registered_model_alias(name, PREVIOUS, before)
+    client().set_registered_model_alias(name, CHAMPION, version)
+    if aliases.get(CHALLENGER) == version:
+        client().delete_registered_model_alias(name, CHALLENGER)
+    return before
+
+
+def _aliases(name: str) -> dict[str, str]:
+    """Alias to version; empty when there is no such model."""
+    found = client().search_registered_models(filter_string=f"name = '{name}'")
+    return {alias: str(version) for alias, version in found[0].aliases.items()} if found else {}

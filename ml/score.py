@@ -1,0 +1,230 @@
+"""Batch scoring: a range of days in one Spark job, written once however often it is asked for."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+import pyspark.cloudpickle as cloudpickle
+import torch
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, IntegerType, StructField, StructType
+
+import lakehouse
+import ml
+from lakehouse.delta.publications import published_version
+from lakehouse.delta.table import TableVersion, create_table, current_version, table_exists
+from lakehouse.errors import LakehouseError
+from ml.data.arrow import ArrowBatches, ScoredBatches
+from ml.data.columns import Columns
+from ml.dbt_models import DbtModels, current_models
+from ml.model.bundle import Bundle, read_files
+from ml.registry import CHAMPION, ModelVersion, model_by_alias
+from ml.spec import Spec
+
+# Functions of ours go to Spark's workers as code, not as names of modules that these would have to find.
+for _package in (ml, lakehouse):
+    cloudpickle.register_pickle_by_value(_package)
+
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """What a scoring did.
+
+    Args:
+        rows_scored: entities of these days that are due.
+        rows_written: new rows; none when the same scores were there already.
+        not_due: entities of these days that are not due yet; None when the spec names no population.
+        table_version: of the predictions table afterwards.
+        features: the published version the scores were made from.
+    """
+
+    start: date
+    end: date
+    rows_scored: int
+    rows_written: int
+    not_due: int | None
+    model_name: str
+    model_version: str
+    table_version: TableVersion
+    features: TableVersion
+    seconds: float
+
+
+def _say_nothing(_: str) -> None: ...
+
+
+def score(
+    spark: SparkSession,
+    spec: Spec,
+    start: date,
+    end: date,
+    alias: str = CHAMPION,
+    progress: Callable[[str], None] = _say_nothing,
+    models: DbtModels | None = None,
+) -> ScoreResult:
+    """Score all due entities of some days, and add the scores that are new to the predictions table.
+
+    A score is told from another by entity, model version and its bits: the same one is never written twice, a
+    different one (from features that were corrected since) stands beside the first.
+
+    Args:
+        start, end: first and last day, local, both included.
+        alias: which registered version scores.
+        models: what dbt says; by default this checkout's production models.
+
+    Raises:
+        LakehouseError: the range is empty, no model has the alias, the features were never published, or a
+            release came between again and again.
+    """
+    if end < start:
+        raise LakehouseError(f"{start} to {end} is no range of days", "give the first day first")
+    started = time.monotonic()
+    models = models or current_models()
+    model = model_by_alias(spec.registered_model, alias)
+    columns = models.columns(spec.scoring_model)
+    progress(f"scoring {start} to {end} with {model.name} version {model.version}")
+    due = spark.table(models.table(spec.scoring_model)).where(
+        F.col(columns.partition).between(F.lit(start), F.lit(end))
+    )
+    features, scored = _score_published(spark, models.table(spec.features_model), due, columns, model)
+    _create_predictions(spark, spec, columns, scored)
+    rows_scored = scored.count()
+    rows_written = _write(spark, spec, columns, scored, start, end)
+    return ScoreResult(
+        start=start,
+        end=end,
+        rows_scored=rows_scored,
+        rows_written=rows_written,
+        not_due=_not_due(spark, spec, models, columns, start, end, rows_scored),
+        model_name=model.name,
+        model_version=model.version,
+        table_version=current_version(spark, spec.predictions_table),
+        features=features,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _score_published(
+    spark: SparkSession, features_table: str, due: DataFrame, columns: Columns, model: ModelVersion
+) -> tuple[TableVersion, DataFrame]:
+    """Score once, kept on the engine: the scores are counted, compared and written from there.
+
+    The scoring view reads what is published; that no release came meanwhile makes sure of which version.
+    """
+    for _ in range(ATTEMPTS):
+        features = published_version(spark, features_table)
+        scored = _predictions(due, columns, model, features).localCheckpoint()
+        if published_version(spark, features_table) == features:
+            return features, scored
+    raise LakehouseError(f"{features_table} is released faster than it can be scored", "try again later")
+
+
+def with_scores(rows: DataFrame, columns: Columns, files: dict[str, bytes]) -> DataFrame:
+    """Entity, event time, partition, `score` and the `score_bits` of its float, for each row.
+
+    The model and the code that runs it travel with the job: the engine's Python workers need neither this
+    checkout nor its newest state. It is loaded once a task. Features that came after the model are not read.
+
+    Raises:
+        LakehouseError: a feature that the model was trained on is gone.
+    """
+    features = Bundle.from_files(files).encoding.features
+    gone = [name for name in features if name not in rows.columns]
+    if gone:
+        raise LakehouseError(
+            f"the model needs {', '.join(gone)}, which the scoring set no longer has",
+            "train a model on today's features and promote it",
+        )
+    kept = [*columns.entity, columns.event_time, columns.partition]
+    fields = rows.select(*kept).schema.fields
+
+    def scored(batches: ArrowBatches) -> ScoredBatches:
+        # Spark runs a task on each core: more threads would only stand in each other's way.
+        torch.set_num_threads(1)
+        bundle = Bundle.from_files(files)
+        for batch in batches:
+            scores = bundle.predict(batch)
+            arrays = [batch.column(name) for name in kept]
+            arrays += [pa.array(scores.astype("float64")), pa.array(scores.view("int32"))]
+            yield pa.RecordBatch.from_arrays(arrays, names=[*kept, "score", "score_bits"])
+
+    schema = StructType(
+        [*fields, StructField("score", DoubleType()), StructField("score_bits", IntegerType())]
+    )
+    return rows.select(*kept, *features).mapInArrow(scored, schema)
+
+
+def _predictions(rows: DataFrame, columns: Columns, model: ModelVersion, features: TableVersion) -> DataFrame:
+    scored = with_scores(rows, columns, read_files(model.folder))
+    identity = [*(F.col(name).cast("string") for name in columns.entity), F.lit(model.version), "score_bits"]
+    return scored.select(
+        *columns.entity,
+        columns.event_time,
+        columns.partition,
+        "score",
+        F.lit(model.name).alias("model_name"),
+        F.lit(model.version).alias("model_version"),
+        F.lit(features.name).alias("features_table"),
+        F.lit(features.table_id).alias("features_table_id"),
+        F.lit(features.version).cast("bigint").alias("features_version"),
+        F.current_timestamp().alias("scored_at"),
+        F.sha2(F.concat_ws("|", *identity), 256).alias("prediction_id"),
+    )
+
+
+def _create_predictions(spark: SparkSession, spec: Spec, columns: Columns, scored: DataFrame) -> None:
+    if table_exists(spark, spec.predictions_table):
+        return
+    create_table(
+        spark,
+        spec.predictions_table,
+        [(field.name, f"{field.dataType.simpleString()} not null") for field in scored.schema.fields],
+        cluster_by=[columns.partition],
+        comment=f"{spec.description}. Insert-only: each different score of an entity by a model version.",
+        constraints={"score_is_probability": "score between 0 and 1"},
+    )
+
+
+def _write(
+    spark: SparkSession, spec: Spec, columns: Columns, scored: DataFrame, start: date, end: date
+) -> int:
+    """Insert what is not there yet; with nothing to insert, Delta makes no version."""
+    table = spec.predictions_table
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            merged = spark.sql(
+                f"""
+                merge into {table} as there using {{scored}} as scored
+                on there.prediction_id = scored.prediction_id
+                    and there.{columns.partition} between date'{start}' and date'{end}'
+                when not matched then insert *
+                """,
+                scored=scored,
+            ).collect()
+            return int(merged[0]["num_inserted_rows"])
+        except PySparkException as error:
+            # Another writer came first: what it wrote is now there, and is looked at again.
+            if "DELTA_CONCURRENT" not in str(error) or attempt == ATTEMPTS:
+                raise
+    return 0
+
+
+def _not_due(
+    spark: SparkSession,
+    spec: Spec,
+    models: DbtModels,
+    columns: Columns,
+    start: date,
+    end: date,
+    rows_scored: int,
+) -> int | None:
+    if spec.population_model is None:
+        return None
+    population = spark.table(models.table(spec.population_model))
+    return population.where(F.col(columns.partition).between(F.lit(start), F.lit(end))).count() - rows_scored

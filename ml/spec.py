@@ -1,0 +1,117 @@
+"""What a model is, as data: `ml/specs/<name>.yml`, checked."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import PROJECT_ROOT
+
+SPECS_DIR = PROJECT_ROOT / "ml" / "specs"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"no time zone {name!r}") from error
+    return name
+
+
+class EncodingSpec(_Part):
+    """How raw columns become numbers.
+
+    Args:
+        bins: pieces of a numeric feature's piecewise-linear encoding.
+        rare_below: categories with fewer training rows share one embedding with those never seen.
+    """
+
+    bins: int = Field(ge=2, le=256)
+    rare_below: int = Field(ge=1)
+
+
+class NetworkSpec(_Part):
+    """The network's shape; see `ml.model.network`."""
+
+    hidden: tuple[Annotated[int, Field(ge=1, le=8192)], ...] = Field(min_length=1, max_length=8)
+    heads: int = Field(ge=1, le=32)
+    embedding_width: int = Field(ge=1, le=256)
+    dropout: float = Field(ge=0, lt=1)
+    input_dropout: float = Field(ge=0, lt=1)
+
+
+class TrainingSpec(_Part):
+    """The training budget.
+
+    Args:
+        epochs: at most so many passes over the data; the learning rate's schedule spans all of them.
+        patience: stop after so many epochs without a better validation log loss.
+        learning_rate: peak of the one-cycle schedule.
+        threads: of torch; weights are the same again only with the same number.
+    """
+
+    epochs: int = Field(ge=1, le=1000)
+    patience: int = Field(ge=1)
+    batch_size: int = Field(ge=2)
+    learning_rate: float = Field(gt=0, le=1)
+    weight_decay: float = Field(ge=0)
+    ema_decay: float = Field(ge=0, lt=1)
+    threads: int = Field(ge=1, le=256)
+    seed: int = Field(ge=0, lt=2**63)
+
+
+class Spec(_Part):
+    """One model: what it is trained on, how, and where its scores go. Fields as commented in the YAML."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    description: str
+    registered_model: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    training_model: str
+    scoring_model: str
+    features_model: str
+    population_model: str | None = None
+    predictions_table: str = Field(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")
+    time_zone: Annotated[str, AfterValidator(_known_zone)]
+    validation: Literal["last_whole_month"]
+    baseline_column: str
+    crosses: tuple[tuple[str, str], ...] = ()
+    encoding: EncodingSpec
+    network: NetworkSpec
+    training: TrainingSpec
+
+
+def spec_names(folder: Path = SPECS_DIR) -> list[str]:
+    """The names of all specs."""
+    return sorted(path.stem for path in folder.glob("*.yml"))
+
+
+def load_spec(name: str, folder: Path = SPECS_DIR) -> Spec:
+    """Read and check one spec.
+
+    Raises:
+        LakehouseError: there is no such spec, or a field is missing, unknown or out of range.
+    """
+    path = folder / f"{name}.yml"
+    if not path.is_file():
+        raise LakehouseError(
+            f"there is no spec {name!r} in {folder}", f"known: {', '.join(spec_names(folder)) or 'none'}"
+        )
+    try:
+        spec = Spec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise LakehouseError(f"{path} is not YAML: {error}") from error
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors())
+        raise LakehouseError(f"{path}: {wrong}", "ml/spec.py says what each field may be") from error
+    if spec.name != name:
+        raise LakehouseError(
+            f"{path} says name: {spec.name}", f"a spec's file is named as the spec: {spec.name}.yml"
+        )
+    return spec

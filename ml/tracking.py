@@ -1,0 +1,93 @@
+"""MLflow: where runs are kept, and what goes into them."""
+
+import logging
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+from matplotlib.figure import Figure
+from mlflow.artifacts import download_artifacts
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import settings
+
+
+def tracking_uri() -> str:
+    """The SQLite file of the warehouse."""
+    return f"sqlite:///{settings().mlflow_dir / 'mlflow.db'}"
+
+
+def client() -> MlflowClient:
+    """MLflow's client on the warehouse, which also becomes the one of MLflow's own functions."""
+    settings().mlflow_dir.mkdir(parents=True, exist_ok=True)
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    mlflow.set_tracking_uri(tracking_uri())
+    mlflow.set_registry_uri(tracking_uri())
+    return MlflowClient()
+
+
+@contextmanager
+def training_run(experiment: str, name: str) -> Generator[str]:
+    """A run of an experiment; it ends as failed when the block raises. Gives the run's id."""
+    connection = client()
+    found = connection.get_experiment_by_name(experiment)
+    if found is None:
+        location = (settings().mlflow_dir / "artifacts" / experiment).as_uri()
+        experiment_id = connection.create_experiment(experiment, artifact_location=location)
+    else:
+        experiment_id = found.experiment_id
+    with mlflow.start_run(experiment_id=experiment_id, run_name=name) as run:
+        yield run.info.run_id
+
+
+def log_bytes(run_id: str, name: str, content: bytes) -> None:
+    """Store a file with a run; `name` may hold folders."""
+    folder, _, file = name.rpartition("/")
+    with tempfile.TemporaryDirectory(prefix="lakehouse-artifact-") as scratch:
+        path = Path(scratch) / file
+        path.write_bytes(content)
+        client().log_artifact(run_id, str(path), folder or None)
+
+
+def log_pictures(run_id: str, figures: Mapping[str, Figure]) -> dict[str, Path]:
+    """Store figures as `plots/<name>.png`; returns where each lies."""
+    connection = client()
+    for name, figure in figures.items():
+        connection.log_figure(run_id, figure, f"plots/{name}.png")
+    return {name: artifact(run_id, f"plots/{name}.png") for name in figures}
+
+
+def find_run(run_id: str) -> Run:
+    """A run by its id.
+
+    Raises:
+        LakehouseError: there is none.
+    """
+    try:
+        return client().get_run(run_id)
+    except MlflowException as error:
+        raise LakehouseError(
+            f"there is no training run {run_id!r} in {tracking_uri()}",
+            "`lakehouse train` prints a run's id; MLflow lists all",
+        ) from error
+
+
+def artifact(run_id: str, name: str) -> Path:
+    """Where a file of a run lies on this machine.
+
+    Raises:
+        LakehouseError: there is no such run, or it has no such file.
+    """
+    find_run(run_id)
+    try:
+        return Path(download_artifacts(run_id=run_id, artifact_path=name, tracking_uri=tracking_uri()))
+    except (MlflowException, OSError) as error:
+        raise LakehouseError(
+            f"run {run_id} has no {name}", "was it a finished training run of this project?"
+        ) from error

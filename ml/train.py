@@ -1,0 +1,260 @@
+"""Train a model from a published training set, log everything about it, and register it."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pyarrow as pa
+from matplotlib.figure import Figure
+from pyspark.sql import SparkSession
+
+from lakehouse.delta.content_hash import content_hash
+from lakehouse.delta.publications import published_version
+from lakehouse.delta.table import location
+from lakehouse.settings import PROJECT_ROOT
+from ml import plots, tracking
+from ml.archive import archive
+from ml.data.arrow import ArrowTable
+from ml.data.encoding import fit_encoding
+from ml.data.tensors import labels_of, to_tensors
+from ml.data.training_set import Split, TrainingSet, read_arrow, read_spark, split, training_set
+from ml.dbt_models import DbtModels, current_models
+from ml.environment import code, environment
+from ml.evaluate import calibration, fit_baseline, metrics, permutation_importance
+from ml.lineage import pin, pin_upstream
+from ml.manifest import FILE_NAME, PROTOCOL_VERSION, Content, Manifest, SplitRecord
+from ml.model.bundle import Bundle
+from ml.model.fit import Epoch, Fitted, fit, reproducible_torch
+from ml.model.network import Shape, TabularNetwork
+from ml.registry import log_and_register
+from ml.spec import Spec
+
+ARCHIVE = "code.tar.gz"
+BASELINE = "baseline.json"
+# The curves need all validation rows; shuffling each feature in turn needs only enough to rank them.
+IMPORTANCE_ROWS = 6000
+EXAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A registered model.
+
+    Args:
+        metrics: on the validation month.
+        manifest: its training set; also in the run as `training_set.json`.
+        pictures: where each picture lies, by name.
+        seconds: reading, training and logging.
+    """
+
+    run_id: str
+    model_name: str
+    model_version: str
+    alias: str
+    metrics: dict[str, float]
+    manifest: Manifest
+    pictures: dict[str, Path]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A trained network and what was measured on its validation rows."""
+
+    bundle: Bundle
+    fitted: Fitted
+    metrics: dict[str, float]
+    figures: dict[str, Figure]
+
+
+def _say_nothing(_: str) -> None: ...
+
+
+def train(
+    spark: SparkSession,
+    spec: Spec,
+    as_of: date,
+    progress: Callable[[str], None] = _say_nothing,
+    models: DbtModels | None = None,
+) -> TrainedModel:
+    """Train on the published version of the spec's training set, as it was known when a local day began.
+
+    Args:
+        as_of: labels known before this day are in; the last whole month before it validates.
+        progress: told what is being done.
+        models: what dbt says; by default this checkout's production models.
+
+    Raises:
+        LakehouseError: the training set was never published or is another table by now, holds no rows to
+            train on or to validate with, or a feature can't be encoded.
+    """
+    started = time.monotonic()
+    models = models or current_models()
+    columns = models.columns(spec.training_model)
+    table = published_version(spark, models.table(spec.training_model))
+    pinned = training_set(table, columns, as_of, spec.time_zone)
+    progress(f"reading {table} as known on {as_of}")
+    rows = read_training_rows(spark, spec, pinned)
+    parts = split(rows.column(columns.partition), as_of)
+    progress(f"hashing {rows.num_rows} rows")
+    code_archive = archive(PROJECT_ROOT)
+    manifest = _manifest(spark, spec, pinned, parts, models.upstream(spec.training_model), code_archive)
+    with tracking.training_run(spec.name, f"{spec.name} as of {as_of}") as run_id:
+        _log_inputs(run_id, spec, manifest, code_archive)
+        trained = _fit(spec, pinned, rows, parts, progress)
+        progress("logging and registering")
+        mlflow.log_metrics({f"best_{name}": value for name, value in trained.metrics.items()})
+        pictures = tracking.log_pictures(run_id, trained.figures)
+        train_rows = rows.filter(pa.array(parts.train))
+        baseline = fit_baseline(train_rows, labels_of(train_rows, str(columns.label)), spec.baseline_column)
+        tracking.log_bytes(run_id, BASELINE, json.dumps(asdict(baseline), indent=1).encode())
+        version, alias = log_and_register(
+            trained.bundle, spec.registered_model, columns, train_rows.slice(0, EXAMPLE_ROWS)
+        )
+    return TrainedModel(
+        run_id=run_id,
+        model_name=spec.registered_model,
+        model_version=version,
+        alias=alias,
+        metrics=trained.metrics,
+        manifest=manifest,
+        pictures=pictures,
+        seconds=time.monotonic() - started,
+    )
+
+
+def read_training_rows(spark: SparkSession, spec: Spec, pinned: TrainingSet) -> ArrowTable:
+    """The columns that training needs, straight from the table's files, ordered by entity."""
+    columns = pinned.columns
+    names = (columns.partition, str(columns.label), *columns.features, spec.baseline_column)
+    return read_arrow(location(spark, pinned.table.name), pinned, names)
+
+
+def fit_bundle(
+    spec: Spec,
+    pinned: TrainingSet,
+    rows: ArrowTable,
+    parts: Split,
+    progress: Callable[[str], None] = _say_nothing,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+) -> tuple[Bundle, Fitted]:
+    """Encode and train, nothing logged; the same rows, spec and threads give the same weights."""
+    columns = pinned.columns
+    train_rows, validation_rows = rows.filter(pa.array(parts.train)), rows.filter(pa.array(parts.validation))
+    progress(f"encoding {len(columns.features)} features of {train_rows.num_rows} rows")
+    encoding = fit_encoding(
+        train_rows,
+        columns.numeric,
+        columns.categorical,
+        crosses=spec.crosses,
+        bins=spec.encoding.bins,
+        rare_below=spec.encoding.rare_below,
+    )
+    label = str(columns.label)
+    shape = Shape(**spec.network.model_dump())
+    with reproducible_torch(spec.training.seed, spec.training.threads):
+        network = TabularNetwork(encoding, shape)
+        fitted = fit(
+            network,
+            to_tensors(encoding, train_rows, label),
+            to_tensors(encoding, validation_rows, label),
+            spec.training,
+            progress,
+            on_epoch,
+        )
+    return Bundle(network, encoding, shape), fitted
+
+
+def _fit(
+    spec: Spec, pinned: TrainingSet, rows: ArrowTable, parts: Split, progress: Callable[[str], None]
+) -> _Trained:
+    bundle, fitted = fit_bundle(spec, pinned, rows, parts, progress, _log_epoch)
+    validation = rows.filter(pa.array(parts.validation))
+    labels = labels_of(validation, str(pinned.columns.label))
+    scores = bundle.predict(validation)
+    progress("measuring what each feature is worth")
+    chosen = np.random.default_rng(spec.training.seed).permutation(validation.num_rows)[:IMPORTANCE_ROWS]
+    sample = validation.take(pa.array(np.sort(chosen)))
+    importance = permutation_importance(
+        bundle.predict, sample, labels[np.sort(chosen)], pinned.columns.features, spec.training.seed
+    )
+    figures = {
+        "loss": plots.loss_curve(fitted.epochs, fitted.best),
+        "roc": plots.roc_curve(labels, scores),
+        "precision_recall": plots.precision_recall_curve(labels, scores),
+        "calibration": plots.calibration_curve(calibration(labels, scores)),
+        "feature_importance": plots.feature_importance(importance),
+    }
+    return _Trained(bundle, fitted, metrics(labels, scores), figures)
+
+
+def _log_epoch(epoch: Epoch) -> None:
+    measured: dict[str, float] = {"train_loss": epoch.train_loss, "epoch_seconds": epoch.seconds}
+    measured |= {f"validation_{name}": value for name, value in epoch.validation.items()}
+    mlflow.log_metrics(measured, step=epoch.number)
+
+
+def _log_inputs(run_id: str, spec: Spec, manifest: Manifest, code_archive: bytes) -> None:
+    mlflow.log_params(_flat(spec.model_dump(mode="json")) | {"as_of": manifest.as_of.isoformat()})
+    mlflow.set_tags(
+        {
+            "training_set.table": str(manifest.training_set.table),
+            "training_set.table_id": manifest.training_set.table_id,
+            "training_set.rows": str(manifest.content.row_count),
+            "training_set.content_hash": manifest.content.rows,
+        }
+    )
+    tracking.log_bytes(run_id, FILE_NAME, manifest.to_json().encode())
+    tracking.log_bytes(run_id, ARCHIVE, code_archive)
+
+
+def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as `part.field`.
+
+    >>> _flat({"training": {"seed": 1}, "name": "m"})
+    {'training.seed': '1', 'name': 'm'}
+    """
+    flat: dict[str, str] = {}
+    for name, value in nested.items():
+        flat |= (
+            _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": str(value)}
+        )
+    return flat
+
+
+def _manifest(
+    spark: SparkSession,
+    spec: Spec,
+    pinned: TrainingSet,
+    parts: Split,
+    upstream: list[str],
+    code_archive: bytes,
+) -> Manifest:
+    content = content_hash(read_spark(spark, pinned), pinned.columns.entity)
+    return Manifest(
+        protocol_version=PROTOCOL_VERSION,
+        created_at=datetime.now(UTC),
+        spec=spec,
+        as_of=pinned.as_of,
+        as_of_at=pinned.as_of_at,
+        training_set=pin(spark, pinned.table, "published"),
+        columns=pinned.columns,
+        content=Content.of(content),
+        upstream=pin_upstream(spark, pinned.table, upstream),
+        split=SplitRecord(
+            train_rows=int(parts.train.sum()),
+            validation_rows=int(parts.validation.sum()),
+            validation_start=parts.validation_start,
+            validation_end=parts.validation_end,
+        ),
+        seed=spec.training.seed,
+        code=code(hashlib.sha256(code_archive).hexdigest()),
+        environment=environment(spark, spec.training.threads),
+    )

@@ -1,0 +1,104 @@
+"""Scoring a small published feature table: written once, bit for bit, whatever else is scored with it."""
+
+from datetime import date
+
+import mlflow
+import numpy as np
+import pytest
+
+from lakehouse.errors import LakehouseError
+from ml.compare import compare
+from ml.model.bundle import read_files
+from ml.registry import model_by_alias
+from ml.score import score, with_scores
+from ml.train import TrainedModel
+from tests.integration.ml.conftest import Platform
+
+
+def test_scoring_twice_leaves_an_identical_table(platform: Platform, model: TrainedModel) -> None:
+    spark, spec, table = platform.spark, platform.spec, platform.spec.predictions_table
+    first = score(spark, spec, date(2013, 9, 3), date(2013, 9, 5), models=platform.models)
+    assert (first.rows_scored, first.rows_written, first.not_due) == (24, 24, 0)
+    before = spark.table(table).orderBy("prediction_id").toPandas()
+
+    again = score(spark, spec, date(2013, 9, 3), date(2013, 9, 5), models=platform.models)
+    wider = score(spark, spec, date(2013, 9, 2), date(2013, 9, 5), models=platform.models)
+
+    assert again.rows_written == 0
+    assert again.table_version == first.table_version
+    assert wider.rows_written == 8
+    after = spark.table(table).where("flight_date >= '2013-09-03'").orderBy("prediction_id").toPandas()
+    assert after.equals(before)
+
+
+def test_a_different_score_stands_beside_the_first(platform: Platform, model: TrainedModel) -> None:
+    spark, day = platform.spark, date(2013, 9, 10)
+    score(spark, platform.spec, day, day, models=platform.models)
+    flight = (
+        spark.table(platform.features)
+        .where(f"flight_date = '{day}'")
+        .agg({"flight_id": "min"})
+        .collect()[0][0]
+    )
+    spark.sql(
+        f"update {platform.features} set wait_minutes = 119 - wait_minutes where flight_id = '{flight}'"
+    )
+    unpublished = score(spark, platform.spec, day, day, models=platform.models)
+    (features,) = platform.publish(platform.features)
+
+    published = score(spark, platform.spec, day, day, models=platform.models)
+
+    assert (unpublished.rows_written, published.rows_written) == (0, 1)
+    scores = (
+        spark.table(platform.spec.predictions_table).where(f"flight_id = '{flight}'").orderBy("scored_at")
+    )
+    both = scores.collect()
+    assert len({row["score"] for row in both}) == len(both) == 2
+    assert both[1]["features_version"] == features.version
+
+
+def test_the_model_that_mlflow_loads_scores_to_the_same_bits(platform: Platform, model: TrainedModel) -> None:
+    day = date(2013, 9, 20)
+    score(platform.spark, platform.spec, day, day, models=platform.models)
+    stored = platform.spark.table(platform.spec.predictions_table).where(f"flight_date = '{day}'")
+    rows = (
+        platform.spark.table(platform.features)
+        .join(stored.select("flight_id", "score"), "flight_id")
+        .toPandas()
+    )
+    numeric = dict.fromkeys(("hour", "wait_minutes", "wind_mph"), "float64")
+
+    loaded = mlflow.pyfunc.load_model(f"models:/{model.model_name}/{model.model_version}")
+    expected = loaded.predict(rows[[*numeric, "carrier_code", "origin_code"]].astype(numeric))["score"]
+
+    assert len(rows) == 8
+    np.testing.assert_array_equal(rows.score.to_numpy(np.float32), expected.to_numpy())
+
+
+def test_the_model_beats_the_plain_rates_on_what_happened(platform: Platform, model: TrainedModel) -> None:
+    start, end = date(2013, 9, 12), date(2013, 9, 19)
+    score(platform.spark, platform.spec, start, end, models=platform.models)
+
+    found = compare(platform.spark, platform.spec, start, end, models=platform.models)
+
+    assert (found.rows, found.by, found.model_version) == (64, "hour", model.model_version)
+    assert found.base_rate["auc"] == 0.5 < found.rate_by["auc"] < found.model["auc"]
+    assert found.model["log_loss"] < found.rate_by["log_loss"] < found.base_rate["log_loss"]
+    with pytest.raises(LakehouseError, match="nothing scored from 2013-07-01"):
+        compare(platform.spark, platform.spec, date(2013, 7, 1), date(2013, 7, 2), models=platform.models)
+
+
+def test_a_score_does_not_depend_on_what_is_scored_with_it(platform: Platform, model: TrainedModel) -> None:
+    files = read_files(model_by_alias(model.model_name, "champion").folder)
+    columns = platform.models.columns(platform.spec.scoring_model)
+    rows = platform.spark.table(platform.features)
+
+    def bits(df) -> dict[str, int]:
+        return {row["flight_id"]: row["score_bits"] for row in with_scores(df, columns, files).collect()}
+
+    together = bits(rows.coalesce(1))
+    assert len(set(together.values())) > 700
+    assert bits(rows.repartition(3, "wind_mph")) == together
+    assert bits(rows.where("flight_id = 'f0300'")) == {"f0300": together["f0300"]}
+    with pytest.raises(LakehouseError, match="the model needs wind_mph"):
+        bits(rows.drop("wind_mph"))

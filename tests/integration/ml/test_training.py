@@ -1,0 +1,117 @@
+"""Training on a small published table: what the run holds, what is read, and that it can be repeated."""
+
+import io
+import json
+import tarfile
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import mlflow
+import pytest
+from pyspark.sql import functions as F
+
+from lakehouse.delta.table import TableVersion, current_version, location
+from lakehouse.errors import LakehouseError
+from ml.data.training_set import read_arrow, split, training_set
+from ml.dbt_models import DbtModels
+from ml.registry import model_by_alias
+from ml.reproduce import manifest_of
+from ml.tracking import artifact
+from ml.train import TrainedModel, fit_bundle, read_training_rows, train
+from tests.integration.ml.conftest import AS_OF, Platform
+
+
+def test_a_training_run_holds_all_it_takes_to_repeat_it(platform: Platform, model: TrainedModel) -> None:
+    manifest = manifest_of(model.run_id)
+
+    assert manifest.training_set.table == TableVersion(platform.training, manifest.training_set.table_id, 0)
+    assert manifest.content.row_count == 62 * 8
+    assert {pinned.name: pinned.pinned_by for pinned in manifest.upstream} == {
+        platform.features: "published",
+        f"{platform.schema}.bronze_flights": "current",
+    }
+    assert manifest.split.validation_start == date(2013, 8, 1)
+    with tarfile.open(fileobj=io.BytesIO(artifact(model.run_id, "code.tar.gz").read_bytes())) as tar:
+        assert {"dbt_project.yml", "ml/specs/arrival_delay.yml", "requirements.lock"} <= set(tar.getnames())
+    written = json.loads(artifact(model.run_id, "training_set.json").read_text())
+    assert set(written["content"]["columns"]) >= {"is_late", "wind_mph", "arr_delay_minutes"}
+    assert written["environment"]["packages"]["torch"]
+
+
+def test_a_trained_model_is_registered_with_its_curves_and_without_pickle(model: TrainedModel) -> None:
+    assert model.alias == "champion"
+    assert model.metrics["auc"] > 0.8
+    history = mlflow.MlflowClient().get_metric_history(model.run_id, "validation_auc")
+    assert [metric.step for metric in history] == list(range(1, len(history) + 1))
+    assert set(model.pictures) == {"loss", "roc", "precision_recall", "calibration", "feature_importance"}
+    assert all(path.stat().st_size > 5000 for path in model.pictures.values())
+    files = {
+        path.suffix for path in model_by_alias(model.model_name, "champion").folder.parents[1].rglob("*.*")
+    }
+    assert files.isdisjoint({".pkl", ".pickle", ".pt", ".pth", ".bin"})
+
+
+def test_the_same_rows_and_seed_give_the_same_weights_however_they_are_stored(platform: Platform) -> None:
+    spark, spec = platform.spark, platform.spec
+    columns = platform.models.columns(spec.training_model)
+
+    def weights(seed: int) -> str:
+        pinned = training_set(current_version(spark, platform.training), columns, AS_OF, spec.time_zone)
+        rows = read_training_rows(spark, spec, pinned)
+        training = spec.training.model_copy(update={"seed": seed})
+        seeded = spec.model_copy(update={"training": training})
+        bundle, _ = fit_bundle(seeded, pinned, rows, split(rows.column("flight_date"), AS_OF))
+        return bundle.weights_hash()
+
+    before = weights(1)
+    rewritten = spark.table(platform.training).repartition(3, "wind_mph")
+    rewritten.write.format("delta").mode("overwrite").saveAsTable(platform.training)
+
+    assert weights(1) == before
+    assert weights(2) != before
+
+
+def test_only_the_labels_that_were_known_by_then_are_read(platform: Platform) -> None:
+    spark = platform.spark
+    corrected_at = datetime(2013, 8, 20, tzinfo=UTC)
+    original = spark.table(platform.training).where("flight_id = 'f0001'")
+    original.withColumns({"is_late": ~F.col("is_late"), "label_known_at": F.lit(corrected_at)}).writeTo(
+        platform.training
+    ).append()
+    spark.sql(
+        f"update {platform.training} set label_superseded_at = timestamp'{corrected_at}' "
+        f"where flight_id = 'f0001' and label_known_at < timestamp'{corrected_at}'"
+    )
+    columns = platform.models.columns(platform.spec.training_model)
+    now, folder = current_version(spark, platform.training), location(spark, platform.training)
+
+    def labels(as_of: date) -> list[bool]:
+        pinned = training_set(now, columns, as_of, platform.spec.time_zone)
+        rows = read_arrow(folder, pinned, ("is_late",)).to_pylist()
+        return [row["is_late"] for row in rows if row["flight_id"] == "f0001"]
+
+    before, after = labels(date(2013, 8, 1)), labels(date(2013, 9, 1))
+    assert len(before) == len(after) == 1
+    assert before != after
+    assert labels(date(2013, 7, 1)) == []
+
+
+def test_another_table_of_the_same_name_is_refused(platform: Platform) -> None:
+    columns = platform.models.columns(platform.spec.training_model)
+    pinned = training_set(current_version(platform.spark, platform.training), columns, AS_OF, "UTC")
+    other = replace(pinned, table=replace(pinned.table, table_id="another"))
+    with pytest.raises(LakehouseError, match="not another"):
+        read_arrow(location(platform.spark, platform.training), other, ("is_late",))
+
+
+def test_an_unpublished_training_set_is_refused(platform: Platform) -> None:
+    nodes = dict(platform.models.manifest["nodes"])
+    nodes["model.training"] = nodes["model.training"] | {"alias": "never_published"}
+    models = DbtModels({"sources": platform.models.manifest["sources"], "nodes": nodes})
+    with pytest.raises(LakehouseError, match="never_published has not been published"):
+        train(platform.spark, platform.spec, AS_OF, models=models)
+
+
+def test_a_date_without_a_month_to_validate_with_is_refused(platform: Platform) -> None:
+    with pytest.raises(LakehouseError, match="0 rows in December 2013"):
+        train(platform.spark, platform.spec, date(2014, 1, 1), models=platform.models)

@@ -1,0 +1,73 @@
+"""Metrics against scikit-learn, and against values known by hand."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+from ml.evaluate import (
+    Baseline,
+    auc,
+    average_precision,
+    brier,
+    calibration,
+    fit_baseline,
+    log_loss,
+    metrics,
+    permutation_importance,
+)
+
+RANDOM = np.random.default_rng(5)
+LABELS = (RANDOM.random(500) < 0.3).astype(np.float64)
+# Rounded, so that many scores tie.
+SCORES = np.round(np.clip(0.3 * LABELS + RANDOM.random(500) * 0.6, 0.01, 0.99), 2)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (auc, sklearn_metrics.roc_auc_score),
+        (average_precision, sklearn_metrics.average_precision_score),
+        (log_loss, sklearn_metrics.log_loss),
+        (brier, sklearn_metrics.brier_score_loss),
+    ],
+)
+def test_metrics_agree_with_scikit_learn(ours, theirs) -> None:
+    assert ours(LABELS, SCORES) == pytest.approx(theirs(LABELS, SCORES), rel=1e-9)
+
+
+def test_metrics_of_a_constant_score() -> None:
+    measured = metrics(np.array([0.0, 0.0, 0.0, 1.0]), np.full(4, 0.25))
+    assert measured["auc"] == 0.5
+    assert measured["average_precision"] == 0.25
+    assert measured["brier"] == pytest.approx(0.1875)
+    assert measured["ece"] == pytest.approx(0.0)
+
+
+def test_one_class_alone_has_no_auc() -> None:
+    assert np.isnan(auc(np.zeros(3), np.array([0.1, 0.2, 0.3])))
+    assert np.isnan(average_precision(np.zeros(3), np.array([0.1, 0.2, 0.3])))
+
+
+def test_calibration_error_is_the_gap_between_score_and_rate() -> None:
+    labels = np.array([0, 1] * 500, dtype=np.float64)
+    scores = np.where(np.arange(1000) < 500, 0.2, 0.7)
+    measured = calibration(labels, scores, bins=2)
+    assert measured.rows == (500, 500)
+    assert measured.error == pytest.approx((0.3 + 0.2) / 2)
+
+
+def test_baseline_rates_and_a_value_never_seen() -> None:
+    baseline = fit_baseline(pa.table({"hour": [6, 6, 20, 20]}), np.array([0, 0, 0, 1]), "hour")
+    assert baseline == Baseline(0.25, "hour", {"20": 0.5, "6": 0.0})
+    assert baseline.scores([6, 20, 13]).tolist() == [0.0, 0.5, 0.25]
+
+
+def test_only_the_feature_that_counts_has_importance() -> None:
+    rows = pa.table({"noise": RANDOM.random(500), "signal": LABELS})
+    losses = permutation_importance(
+        lambda r: r.column("signal").to_numpy(), rows, LABELS, ["noise", "signal"], 1
+    )
+    assert list(losses) == ["signal", "noise"]
+    assert losses["noise"] == 0.0
+    assert losses["signal"] > 0.4

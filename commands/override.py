@@ -1,0 +1,26 @@
+"""`lakehouse override`: let a failed table through, by name and with a reason."""
+
+from typing import Annotated
+
+import typer
+
+from commands.output import AsJson, facts, print_json
+from expectations.gate import override as override_gate
+from lakehouse.engine.session import spark_session
+
+EPILOG = 'Example: lakehouse override features.flight_features --version 12 --by "A. Lin" --reason storm'
+
+
+def override(
+    table: Annotated[str, typer.Argument(help="schema.table, as the failed check names it.")],
+    version: Annotated[int, typer.Option(min=0, help="The version that the check looked at.")],
+    by: Annotated[str, typer.Option(help="Who takes the responsibility.")],
+    reason: Annotated[str, typer.Option(help="Why the table is good enough.")],
+    as_json: AsJson = False,
+) -> None:
+    """Let a table through although its check failed; name and reason are kept in lakehouse.gate_results."""
+    overridden = override_gate(spark_session(), table, version, by, reason)
+    if as_json:
+        print_json({"overridden": overridden, "by": by, "reason": reason})
+    else:
+        facts({"overridden": overridden, "by": by, "reason": reason, "next": "lakehouse release of its gate"})

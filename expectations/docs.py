@@ -1,0 +1,173 @@
+"""Data Docs: what each check found, as pages that a person opens in a browser."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from expectations.suite import Expectation, Suite
+from expectations.validate import Validation
+from lakehouse.delta.table import TableVersion
+from lakehouse.settings import settings
+
+if TYPE_CHECKING:
+    from great_expectations.core.expectation_suite import ExpectationSuite
+    from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult
+    from great_expectations.core.run_identifier import RunIdentifier
+    from great_expectations.data_context.data_context.abstract_data_context import AbstractDataContext
+    from great_expectations.data_context.types.resource_identifiers import ValidationResultIdentifier
+
+# Older results leave the pages (never `lakehouse.gate_results`): the index is rendered anew at each check.
+KEPT_RESULTS = 300
+SITE = "local_site"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A checked suite, to be shown."""
+
+    suite: Suite
+    version: TableVersion
+    validation: Validation
+
+
+def site_dir() -> Path:
+    """Where the pages lie."""
+    return settings().data_docs_dir / "site"
+
+
+def index_url() -> str:
+    """The first page, to open in a browser."""
+    return (site_dir() / "index.html").as_uri()
+
+
+def context() -> "AbstractDataContext":
+    """A Great Expectations context of this process; it keeps suites, results and pages as files."""
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
+
+    def files(folder: str) -> dict[str, str]:
+        return {
+            "class_name": "TupleFilesystemStoreBackend",
+            "base_directory": str(settings().data_docs_dir / folder),
+        }
+
+    defaults = InMemoryStoreBackendDefaults()
+    defaults.stores["expectations_store"] = {
+        "class_name": "ExpectationsStore",
+        "store_backend": {**files("suites"), "filepath_suffix": ".json"},
+    }
+    defaults.stores["validation_results_store"] = {
+        "class_name": "ValidationResultsStore",
+        "store_backend": {**files("results"), "filepath_suffix": ".json"},
+    }
+    defaults.data_docs_sites = {
+        SITE: {
+            "class_name": "SiteBuilder",
+            "show_how_to_buttons": False,
+            "store_backend": files("site"),
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+            "site_section_builders": {"profiling": "none"},
+        }
+    }
+    config = DataContextConfig(store_backend_defaults=defaults, analytics_enabled=False)
+    # dagster-dbt and `--json` read what is printed: no progress bars among it.
+    config.progress_bars = ProgressBarsConfig(globally=False)
+    return gx.get_context(project_config=config, mode="ephemeral")
+
+
+def write_pages(context: "AbstractDataContext", pages: Sequence[Page], run_id: str) -> list[str]:
+    """Store the results and render their pages, the suites' and the index.
+
+    Returns:
+        the address of each page, in order.
+    """
+    from great_expectations.core.run_identifier import RunIdentifier
+    from great_expectations.data_context.types.resource_identifiers import (
+        ExpectationSuiteIdentifier,
+        ValidationResultIdentifier,
+    )
+
+    run = RunIdentifier(run_name=_file_name(run_id), run_time=datetime.now(UTC))
+    suites: list[ExpectationSuiteIdentifier] = []
+    results: list[ValidationResultIdentifier] = []
+    for page in pages:
+        suite = _gx_suite(page.suite)
+        context.suites.add_or_update(suite)
+        key = ValidationResultIdentifier(
+            expectation_suite_identifier=ExpectationSuiteIdentifier(name=suite.name),
+            run_id=run,
+            batch_identifier=f"version_{page.version.version}",
+        )
+        context.validation_results_store.set(key, _gx_result(page, run))
+        suites.append(ExpectationSuiteIdentifier(name=suite.name))
+        results.append(key)
+    _forget_old(context)
+    # GX takes both kinds, but says either.
+    shown = cast("list[ValidationResultIdentifier]", [*results, *suites])
+    context.build_data_docs(site_names=[SITE], resource_identifiers=shown)
+    return [_url(context, key) for key in results]
+
+
+def _gx_suite(suite: Suite) -> "ExpectationSuite":
+    from great_expectations.core.expectation_suite import ExpectationSuite
+
+    declared: list[Expectation] = list(suite.row_expectations)
+    for profile in (suite.daily, suite.whole):
+        declared += profile.expectations if profile is not None else ()
+    return ExpectationSuite(
+        suite.name,
+        expectations=[
+            {"type": each.type, "kwargs": dict(each.kwargs), "description": each.says} for each in declared
+        ],
+        meta={"key": list(suite.key)},
+    )
+
+
+def _gx_result(page: Page, run: "RunIdentifier") -> "ExpectationSuiteValidationResult":
+    from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult
+
+    validation = page.validation
+    failed = len(validation.failures)
+    held = validation.evaluated - failed
+    return ExpectationSuiteValidationResult(
+        success=failed == 0,
+        results=list(validation.raw),
+        suite_name=page.suite.name,
+        statistics={
+            "evaluated_expectations": validation.evaluated,
+            "successful_expectations": held,
+            "unsuccessful_expectations": failed,
+            "success_percent": 100 * held / validation.evaluated if validation.evaluated else 100.0,
+        },
+        meta={
+            "run_id": run,
+            "validation_time": run.run_time.isoformat(),
+            "batch_spec": {"data_asset_name": str(page.version), "rows": validation.rows},
+            "active_batch_definition": {"data_asset_name": str(page.version)},
+        },
+    )
+
+
+def _forget_old(context: "AbstractDataContext") -> None:
+    store = context.validation_results_store
+    keys = cast("list[ValidationResultIdentifier]", store.list_keys())
+    keys.sort(key=lambda key: key.run_id.run_time, reverse=True)
+    for key in keys[KEPT_RESULTS:]:
+        store.remove_key(key)
+
+
+def _url(context: "AbstractDataContext", key: "ValidationResultIdentifier") -> str:
+    found = context.get_docs_sites_urls(resource_identifier=key, site_name=SITE)
+    return str(found[0]["site_url"])
+
+
+def _file_name(run_id: str) -> str:
+    """A run id as a part of a path: GX makes it a folder."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", run_id) or "run"

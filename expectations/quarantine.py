@@ -1,0 +1,121 @@
+"""Rows of bronze that break a row rule, set aside with the rules' names: rows in = accepted + quarantined."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pyspark.sql import DataFrame, SparkSession
+
+from expectations.suite import Suite, within_days
+from lakehouse.delta.table import TableVersion, create_table, table_exists
+from lakehouse.errors import LakehouseError
+
+SCHEMA = "bronze_quarantine"
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """How the rows of some days were divided.
+
+    Args:
+        rows_in: rows in bronze.
+        accepted: rows that keep every rule, which is what staging reads.
+        quarantined: rows in the quarantine table.
+        by_rule: how many rows break each rule; a row may break several.
+    """
+
+    table: str
+    rows_in: int
+    accepted: int
+    quarantined: int
+    by_rule: Mapping[str, int]
+
+
+def quarantine_table(table: str) -> str:
+    """Where the rows of a bronze table go that break a rule.
+
+    >>> quarantine_table("bronze.flight_schedule")
+    'bronze_quarantine.flight_schedule'
+    """
+    return f"{SCHEMA}.{table.rpartition('.')[2]}"
+
+
+def quarantine(
+    spark: SparkSession,
+    suite: Suite,
+    version: TableVersion,
+    days: Sequence[date] | None,
+    rows_in: int,
+    accepted: int,
+) -> Quarantined:
+    """Bring the quarantine table in line with the rules, for the rows of some days of a version.
+
+    Bronze keeps every row; staging leaves out, by the same rules, exactly the rows that are copied here. A
+    second call changes nothing; after a rule was changed, it replaces the rows of these days in one commit.
+
+    Args:
+        rows_in: rows that bronze has on these days in this version.
+        accepted: those of them that keep every rule.
+
+    Raises:
+        LakehouseError: accepted and quarantined rows don't add up to the rows in bronze.
+    """
+    where = "true" if days is None or suite.day is None else within_days(suite.day, days)
+    target = quarantine_table(suite.table)
+    stored = _content(spark.table(target).where(where)) if table_exists(spark, target) else None
+    # The common case costs no second look at bronze: all rows were accepted, and none is set aside.
+    if rows_in > accepted or stored:
+        rejected = spark.sql(
+            f"select *, {_broken_rules(suite)} as broken_rules "
+            f"from {version.name} version as of {version.version} where {where} and not ({suite.accepted})"
+        )
+        if _content(rejected) != (stored or {}):
+            if stored is None:
+                _create(spark, target, rejected)
+            writer = rejected.write.format("delta").mode("overwrite").option("mergeSchema", "true")
+            writer.option("replaceWhere", where).saveAsTable(target)
+        stored = _content(spark.table(target).where(where))
+    outcome = Quarantined(
+        suite.table,
+        rows_in=rows_in,
+        accepted=accepted,
+        quarantined=sum((stored or {}).values()),
+        by_rule=_by_rule(stored or {}),
+    )
+    if outcome.rows_in != outcome.accepted + outcome.quarantined:
+        raise LakehouseError(
+            f"{suite.table}: {outcome.rows_in} rows came in, but {outcome.accepted} were accepted and "
+            f"{outcome.quarantined} are in {target}",
+            f"check again; if it stays so, drop {target}: it is made anew from bronze",
+        )
+    return outcome
+
+
+def _broken_rules(suite: Suite) -> str:
+    """SQL for the names of the rules that a row breaks."""
+    names = ", ".join(f"if(coalesce({sql}, false), null, '{name}')" for name, sql in suite.rules.items())
+    return f"filter(cast(array({names}) as array<string>), rule -> rule is not null)"
+
+
+# (batch, names of the broken rules) → rows.
+_Content = dict[tuple[str, tuple[str, ...]], int]
+
+
+def _content(rows: DataFrame) -> _Content:
+    counted = rows.groupBy("_batch_id", "broken_rules").count().collect()
+    return {(str(row["_batch_id"]), tuple(row["broken_rules"])): int(row["count"]) for row in counted}
+
+
+def _by_rule(content: _Content) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for (_, rules), rows in sorted(content.items()):
+        for rule in rules:
+            counts[rule] = counts.get(rule, 0) + rows
+    return counts
+
+
+def _create(spark: SparkSession, target: str, frame: DataFrame) -> None:
+    columns = [(field.name, field.dataType.simpleString()) for field in frame.schema.fields]
+    create_table(
+        spark, target, columns, comment="Rows of bronze that break row rules, with the rules' names."
+    )

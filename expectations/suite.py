@@ -1,0 +1,196 @@
+"""How a suite is declared: as plain data, so that reading it costs no import of Great Expectations."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Literal, get_args
+
+Gate = Literal["bronze", "features", "training"]
+GATES: tuple[Gate, ...] = get_args(Gate)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One expectation of Great Expectations, by its registered type: `expect_column_values_to_not_be_null`.
+
+    Args:
+        says: the claim in a person's words; it heads the expectation in Data Docs and in messages.
+    """
+
+    type: str
+    kwargs: Mapping[str, object]
+    says: str
+
+
+def not_null(*columns: str) -> tuple[Expectation, ...]:
+    """No NULL in any of the columns."""
+    return tuple(
+        Expectation("expect_column_values_to_not_be_null", {"column": column}, f"{column} is there")
+        for column in columns
+    )
+
+
+def between(column: str, low: float, high: float) -> Expectation:
+    """Each value, where there is one, lies in [low, high]."""
+    return _range(column, low, high, f"{column} lies between {low} and {high}")
+
+
+def at_least(column: str, low: float) -> Expectation:
+    """No value is below `low`."""
+    return _range(column, low, None, f"{column} is at least {low}")
+
+
+def at_most(column: str, high: float) -> Expectation:
+    """No value is above `high`."""
+    return _range(column, None, high, f"{column} is at most {high}")
+
+
+def _range(column: str, low: float | None, high: float | None, says: str) -> Expectation:
+    kwargs = {"column": column, "min_value": low, "max_value": high}
+    return Expectation("expect_column_values_to_be_between", kwargs, says)
+
+
+def one_of(column: str, values: Iterable[str | bool]) -> Expectation:
+    """Each value, where there is one, is in a list."""
+    allowed = sorted(values)
+    says = f"{column} is one of {', '.join(map(str, allowed))}"
+    return Expectation("expect_column_values_to_be_in_set", {"column": column, "value_set": allowed}, says)
+
+
+def unique(*columns: str) -> Expectation:
+    """No two rows share the values of all the columns."""
+    if len(columns) == 1:
+        kwargs: dict[str, object] = {"column": columns[0]}
+        return Expectation("expect_column_values_to_be_unique", kwargs, f"{columns[0]} occurs once")
+    kwargs = {"column_list": list(columns), "ignore_row_if": "never"}
+    return Expectation("expect_compound_columns_to_be_unique", kwargs, f"({', '.join(columns)}) occurs once")
+
+
+def holds(name: str, claim: str) -> Expectation:
+    """A row rule of the suite, met by each row: the validator adds a boolean column of the rule's name.
+
+    Args:
+        claim: the rule's SQL.
+    """
+    kwargs = {"column": name, "value_set": [True]}
+    return Expectation("expect_column_values_to_be_in_set", kwargs, f"{name}: {claim}")
+
+
+@dataclass(frozen=True)
+class DayOf:
+    """On which local day a row of a table falls.
+
+    Args:
+        sql: the day, an expression of type date.
+        within: given the first and last day of a range, a condition on stored columns that every row of these
+            days meets, from which Delta can skip files.
+    """
+
+    sql: str
+    within: Callable[[date, date], str]
+
+
+def day_column(column: str) -> DayOf:
+    """A column holds the day."""
+    return DayOf(column, lambda first, last: f"{column} between date'{first}' and date'{last}'")
+
+
+def local_day(column: str, zone: str) -> DayOf:
+    """The local day of a UTC timestamp in `zone`; no zone is more than a day from UTC."""
+    return DayOf(
+        f"to_date(from_utc_timestamp({column}, '{zone}'))",
+        lambda first, last: (
+            f"{column} >= timestamp'{first - timedelta(days=1)}' "
+            f"and {column} < timestamp'{last + timedelta(days=2)}'"
+        ),
+    )
+
+
+def delivery_day(source: str) -> DayOf:
+    """The delivery's day: `_batch_id` is `<source>_<YYYY-MM-DD>` and perhaps an hour or a suffix."""
+    return DayOf(
+        f"to_date(substr(_batch_id, {len(source) + 2}, 10))",
+        lambda first, last: (
+            f"_batch_id >= '{source}_{first}' and _batch_id < '{source}_{last + timedelta(days=1)}'"
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Aggregates of the checked rows, and what is expected of them.
+
+    Args:
+        metrics: name to SQL aggregate.
+    """
+
+    metrics: Mapping[str, str] = field(default_factory=dict[str, str])
+    expectations: Sequence[Expectation] = ()
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What is expected of one table.
+
+    Args:
+        table: `schema.table`.
+        key: the columns that name a row.
+        day: on which day a row falls; None where the table is checked as a whole.
+        rows: expectations about the rows.
+        rules: row rules, name to SQL condition, that each row meets (NULL counts as broken). Of a suite that
+            quarantines they say which rows are accepted, and `rows` looks at those only.
+        quarantines: whether rows that break a rule are set aside instead of failing the gate.
+        daily: aggregates by day; also there: `row_count`, and `quarantined_share` where it quarantines.
+        whole: aggregates over all rows of the table, whatever days are asked for.
+    """
+
+    table: str
+    gate: Gate
+    key: tuple[str, ...]
+    day: DayOf | None = None
+    rows: tuple[Expectation, ...] = ()
+    rules: Mapping[str, str] = field(default_factory=dict[str, str])
+    quarantines: bool = False
+    daily: Profile | None = None
+    whole: Profile | None = None
+
+    @property
+    def name(self) -> str:
+        """The suite's name in Data Docs: the table's."""
+        return self.table
+
+    @property
+    def row_expectations(self) -> tuple[Expectation, ...]:
+        """`rows`, and the rules where breaking one fails the gate."""
+        held = () if self.quarantines else tuple(holds(name, sql) for name, sql in self.rules.items())
+        return (*self.rows, *held)
+
+    @property
+    def accepted(self) -> str:
+        """The condition under which a row meets every rule."""
+        return " and ".join(f"coalesce({sql}, false)" for sql in self.rules.values()) or "true"
+
+
+def day_ranges(days: Iterable[date]) -> list[tuple[date, date]]:
+    """Days as maximal ranges without gaps, in order.
+
+    >>> [str(last) for first, last in day_ranges([date(2013, 1, 2), date(2013, 1, 1), date(2013, 1, 5)])]
+    ['2013-01-02', '2013-01-05']
+    """
+    ranges: list[tuple[date, date]] = []
+    for day in sorted(set(days)):
+        if ranges and ranges[-1][1] == day - timedelta(days=1):
+            ranges[-1] = (ranges[-1][0], day)
+        else:
+            ranges.append((day, day))
+    return ranges
+
+
+def within_days(day: DayOf, days: Iterable[date]) -> str:
+    """The SQL condition that a row falls on one of the days, with what Delta needs to skip files."""
+    ranges = day_ranges(days)
+    conditions = [
+        f"({day.within(first, last)} and {day.sql} between date'{first}' and date'{last}')"
+        for first, last in ranges
+    ]
+    return "(" + " or ".join(conditions) + ")" if conditions else "false"

@@ -1,0 +1,118 @@
+"""What is expected of the feature tables: each key once, nothing known too late, values that can be."""
+
+from expectations.suite import (
+    Expectation,
+    Profile,
+    Suite,
+    at_least,
+    at_most,
+    between,
+    day_column,
+    not_null,
+    one_of,
+    unique,
+)
+
+ORIGINS = ("EWR", "JFK", "LGA")
+
+WEATHER = (
+    between("temperature_f", -30, 120),
+    between("humidity_percent", 0, 100),
+    between("wind_speed_mph", 0, 150),
+    between("pressure_millibars", 940, 1070),
+    between("visibility_miles", 0, 20),
+)
+
+# Each feature's own time, as flight_features keeps it.
+FEATURE_TIMES = (
+    "schedule_known_at",
+    "weather_known_at",
+    "origin_departures_as_of",
+    "carrier_departures_as_of",
+    "previous_leg_known_at",
+    "aircraft_known_at",
+)
+
+# A flight's feature is known when it is asked for, two hours before departure; NULL where nothing was.
+NO_LEAK = {f"{time}_before_prediction": f"{time} is null or {time} <= predict_at" for time in FEATURE_TIMES}
+
+
+def _departures(entity: str, prefixes: tuple[str, ...], most_rows: int) -> Suite:
+    expectations: list[Expectation] = []
+    for prefix in prefixes:
+        expectations += (
+            between(f"{prefix}_late_15_share_1h", 0, 1),
+            between(f"{prefix}_clipped_delay_minutes_1h", 0, 30),
+            at_least(f"{prefix}_waiting", 0),
+        )
+    rules = {
+        f"{prefix}_late_among_waiting": f"{prefix}_waiting_15 <= {prefix}_waiting" for prefix in prefixes
+    }
+    return Suite(
+        table=f"features.feat_{prefixes[0]}_departures",
+        gate="features",
+        key=(entity, "as_of"),
+        day=day_column("as_of_date"),
+        rows=(*not_null(entity, "as_of", "as_of_date"), unique(entity, "as_of"), *expectations),
+        rules=rules,
+        daily=Profile(expectations=(at_most("row_count", most_rows),)),
+    )
+
+
+def suites() -> tuple[Suite, ...]:
+    """One suite a feature table; the flights last, as they stand on the others."""
+    return (
+        # 96 quarters of an hour, 100 when the clock goes back; 3 origins, up to 20 carriers.
+        _departures("origin_code", ("origin", "all"), 300),
+        _departures("carrier_code", ("carrier",), 2000),
+        Suite(
+            table="features.feat_origin_weather",
+            gate="features",
+            key=("origin_code", "known_at"),
+            day=day_column("known_date"),
+            rows=(
+                *not_null("origin_code", "known_at", "known_date"),
+                unique("origin_code", "known_at"),
+                *WEATHER,
+            ),
+            rules={"observed_before_known": "observed_at < known_at"},
+            daily=Profile(expectations=(at_most("row_count", 80),)),
+        ),
+        Suite(
+            table="features.feat_aircraft_legs",
+            gate="features",
+            key=("flight_id", "known_at"),
+            day=day_column("known_date"),
+            rows=(
+                *not_null("flight_id", "known_at", "known_date", "leg_status"),
+                unique("flight_id", "known_at"),
+                one_of("leg_status", ("airborne", "landed", "cancelled")),
+                between("leg_delay_minutes", -120, 2880),
+            ),
+        ),
+        Suite(
+            table="features.flight_features",
+            gate="features",
+            key=("flight_id",),
+            day=day_column("flight_date"),
+            rows=(
+                *not_null("flight_id", "flight_date", "predict_at", "carrier_code", "dest_code"),
+                unique("flight_id"),
+                one_of("origin_code", ORIGINS),
+                between("sched_dep_hour", 0, 23),
+                between("planned_duration_minutes", 15, 1200),
+                between("origin_late_15_share_1h", 0, 1),
+                one_of(
+                    "previous_leg_status",
+                    ("no link", "not due", "waiting", "airborne", "landed", "cancelled"),
+                ),
+                between("aircraft_age_years", -1, 80),
+                between("temperature_f", -30, 120),
+            ),
+            rules={"two_hours_ahead": "predict_at = sched_dep_at - interval 2 hours", **NO_LEAK},
+            daily=Profile(
+                {"weather_share": "avg(if(temperature_f is null, 0, 1))"},
+                (at_most("row_count", 1200), at_least("weather_share", 0.5)),
+            ),
+        ),
+    )

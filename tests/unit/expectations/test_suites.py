@@ -1,0 +1,101 @@
+"""The declared suites fit Great Expectations, the sources and the models they are about."""
+
+from datetime import date
+
+import pytest
+
+from expectations.row_rules import row_rules
+from expectations.suite import (
+    GATES,
+    Expectation,
+    Suite,
+    day_column,
+    day_ranges,
+    delivery_day,
+    local_day,
+    within_days,
+)
+from expectations.suites import suites_of
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import PROJECT_ROOT
+
+ALL = [suite for gate in GATES for suite in suites_of(gate)]
+
+
+def _expectations(suite: Suite) -> list[Expectation]:
+    profiles = [profile for profile in (suite.daily, suite.whole) if profile is not None]
+    return [*suite.row_expectations, *(each for profile in profiles for each in profile.expectations)]
+
+
+@pytest.mark.parametrize("suite", ALL, ids=lambda suite: suite.name)
+def test_great_expectations_knows_each_expectation_and_its_arguments(suite: Suite) -> None:
+    from great_expectations.core.expectation_suite import ExpectationSuite
+
+    declared = [{"type": each.type, "kwargs": dict(each.kwargs)} for each in _expectations(suite)]
+    assert len(ExpectationSuite(suite.name, expectations=declared).expectations) == len(declared) > 0
+
+
+@pytest.mark.parametrize("suite", ALL, ids=lambda suite: suite.name)
+def test_no_two_expectations_of_a_suite_say_the_same(suite: Suite) -> None:
+    claims = [each.says for each in _expectations(suite)]
+    assert sorted(set(claims)) == sorted(claims)
+
+
+def test_every_source_and_every_feature_table_has_a_suite() -> None:
+    sources = {f"bronze.{path.stem}" for path in (PROJECT_ROOT / "sources").glob("*.yml")}
+    features = {
+        f"features.{path.stem}" for path in (PROJECT_ROOT / "dbt_project/models/features").glob("*.sql")
+    }
+    assert {suite.table for suite in suites_of("bronze")} == sources
+    assert {suite.table for suite in suites_of("features")} == features
+
+
+def test_every_stored_feature_time_is_compared_with_the_prediction_time() -> None:
+    sql = (PROJECT_ROOT / "dbt_project/models/features/flight_features.sql").read_text()
+    final = sql.rpartition("\nselect\n")[2]
+    times = {
+        line.strip(" ,") for line in final.splitlines() if line.strip(" ,").endswith(("_known_at", "_as_of"))
+    }
+    (suite,) = (suite for suite in suites_of("features") if suite.table == "features.flight_features")
+    assert times == {name.removesuffix("_before_prediction") for name in suite.rules} - {"two_hours_ahead"}
+
+
+def test_rules_of_bronze_are_those_of_dbts_yaml() -> None:
+    (suite,) = (suite for suite in suites_of("bronze") if suite.table == "bronze.weather_observations")
+    assert suite.rules == row_rules("bronze.weather_observations")
+    assert "wind_speed_mph" in suite.rules["has_plausible_wind"]
+
+
+def test_rules_of_an_undeclared_source_are_refused_by_name() -> None:
+    with pytest.raises(LakehouseError, match=r"bronze\.trains"):
+        row_rules("bronze.trains")
+
+
+def test_a_row_keeps_all_rules_or_is_not_accepted() -> None:
+    suite = Suite("s.t", "bronze", ("id",), rules={"a": "x > 0", "b": "y > 0"}, quarantines=True)
+    assert suite.accepted == "coalesce(x > 0, false) and coalesce(y > 0, false)"
+    assert suite.row_expectations == ()
+
+
+def test_days_are_asked_for_as_ranges() -> None:
+    days = [date(2013, 2, 28), date(2013, 3, 2), date(2013, 3, 1), date(2013, 3, 5), date(2013, 3, 5)]
+    assert day_ranges(days) == [(date(2013, 2, 28), date(2013, 3, 2)), (date(2013, 3, 5), date(2013, 3, 5))]
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [
+        (day_column("d"), "(d between date'2013-01-31' and date'2013-01-31' and "),
+        (local_day("at", "UTC"), "(at >= timestamp'2013-01-30' and at < timestamp'2013-02-02' and "),
+        (delivery_day("w"), "(_batch_id >= 'w_2013-01-31' and _batch_id < 'w_2013-02-01' and "),
+    ],
+    ids=["column", "local day", "delivery"],
+)
+def test_files_are_skipped_by_stored_columns(day, expected) -> None:
+    condition = within_days(day, [date(2013, 1, 31)])
+    assert condition.startswith(f"({expected}")
+    assert condition.endswith(f"{day.sql} between date'2013-01-31' and date'2013-01-31'))")
+
+
+def test_no_days_are_no_rows() -> None:
+    assert within_days(day_column("d"), []) == "false"

@@ -1,0 +1,143 @@
+"""The gates: each checks what was just built, and publishes it only then.
+
+`gates/NAME` runs Great Expectations and fails when something failed; `published/TABLE` releases what passed.
+The gate's state is in Delta (`lakehouse.gate_results`): it stops the next run too. Asset checks only show it.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from expectations.gate import SuiteResult, check, release, require_passed
+from expectations.suite import Gate
+from expectations.suites import suites_of
+from lakehouse.engine.session import spark_session
+from orchestration.owners import PIPELINES
+from orchestration.partitions import DAYS, ONE_RUN, days_of, each_day
+from orchestration.translator import published_key, table_key
+
+CHECK_NAME = "great_expectations"
+
+# Bronze is read as it is: it has nothing to publish.
+_PUBLISHING: tuple[Gate, ...] = ("features", "training")
+
+
+def gate_key(gate: Gate) -> dg.AssetKey:
+    """The asset of a gate's check."""
+    return dg.AssetKey(["gates", gate])
+
+
+def tables_of(gate: Gate) -> list[str]:
+    """The tables that a gate checks, `schema.table`."""
+    return [suite.table for suite in suites_of(gate)]
+
+
+def _gate(gate: Gate) -> dg.AssetsDefinition:
+    tables = tables_of(gate)
+
+    # The checks belong to the tables, and a selection of a table takes its checks along: the gate can be
+    # asked for them alone.
+    @dg.multi_asset(
+        name=f"gate_{gate}",
+        specs=[
+            dg.AssetSpec(
+                gate_key(gate),
+                deps=[table_key(table) for table in tables],
+                group_name="gates",
+                description=(
+                    f"Great Expectations on the {gate} tables as they are now. What it found is in "
+                    "`lakehouse.gate_results` and in Data Docs; when anything failed, nothing after it goes "
+                    "on, in this run or a later one, until it passes or `lakehouse override` lets it through."
+                ),
+                owners=[PIPELINES],
+                kinds={"python", "greatexpectations"},
+            )
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(
+                CHECK_NAME,
+                asset=table_key(table),
+                description=f"The {gate} gate's suite of {table}.",
+            )
+            for table in tables
+        ],
+        partitions_def=DAYS,
+        backfill_policy=ONE_RUN,
+        can_subset=True,
+        allow_arbitrary_check_specs=True,
+    )
+    def run(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+        first, last = days_of(context)
+        outcome = check(spark_session(), gate, each_day((first, last)), context.run.run_id)
+        for result in outcome.results:
+            yield dg.AssetCheckResult(
+                asset_key=table_key(result.table.name),
+                check_name=CHECK_NAME,
+                passed=result.passed,
+                metadata=_shown(result),
+            )
+        require_passed(spark_session(), gate)
+        if gate_key(gate) in context.selected_asset_keys:
+            yield dg.MaterializeResult(
+                asset_key=gate_key(gate),
+                metadata={"suites": len(outcome.results), "days": f"{first} … {last}"},
+            )
+
+    return run
+
+
+def _shown(result: SuiteResult) -> dict[str, Any]:
+    """What the UI shows of a suite's result. A ranged run's checks have no partition: the days stand here."""
+    return {
+        "days": f"{min(result.days)} … {max(result.days)}" if result.days else "the whole table",
+        "delta_table_id": result.table.table_id,
+        "delta_version": result.table.version,
+        "rows": result.rows,
+        "expectations": result.expectations,
+        "failures": dg.MetadataValue.md("\n".join(f"- {failure}" for failure in result.failures) or "none"),
+        "data_docs": dg.MetadataValue.url(result.docs_url),
+    }
+
+
+def _publication(gate: Gate) -> dg.AssetsDefinition:
+    tables = tables_of(gate)
+
+    @dg.multi_asset(
+        name=f"publish_{gate}",
+        specs=[
+            dg.AssetSpec(
+                published_key(table),
+                deps=[gate_key(gate), table_key(table)],
+                group_name="published",
+                description=(
+                    f"`published.{table.split('.')[-1]}`: the version of `{table}` that passed the {gate} "
+                    "gate, which training, scoring and dashboards read."
+                ),
+                owners=[PIPELINES],
+                kinds={"spark", "view"},
+            )
+            for table in tables
+        ],
+        partitions_def=DAYS,
+        backfill_policy=ONE_RUN,
+    )
+    def publish(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        for version in release(spark_session(), gate, context.run.run_id):
+            if version.name in tables:
+                yield dg.MaterializeResult(
+                    asset_key=published_key(version.name),
+                    metadata={
+                        "delta_table_id": version.table_id,
+                        "delta_version": version.version,
+                        "dagster/table_name": f"published.{version.name.split('.')[-1]}",
+                    },
+                )
+
+    return publish
+
+
+def gate_assets() -> Sequence[dg.AssetsDefinition]:
+    """The checks of all gates, and the releases of those that publish."""
+    checks: list[Gate] = ["bronze", "features", "training"]
+    return [*map(_gate, checks), *map(_publication, _PUBLISHING)]

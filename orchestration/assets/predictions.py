@@ -1,0 +1,58 @@
+"""Predictions: one asset a spec, the scores of a day's rows by the champion; a range in one go."""
+
+from typing import Any
+
+import dagster as dg
+
+from expectations.gate import require_passed
+from lakehouse.engine.session import spark_session
+from ml.spec import Spec, load_spec, spec_names
+from orchestration.assets.models import model_key
+from orchestration.owners import ML
+from orchestration.partitions import DAYS, ONE_RUN, days_of
+from orchestration.table_metadata import table_metadata
+from orchestration.translator import published_key, table_key
+
+
+def _predictions_asset(spec: Spec) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=table_key(spec.predictions_table),
+        deps=[
+            model_key(spec),
+            table_key(f"training.{spec.scoring_model}"),
+            published_key(spec.features_model),
+        ],
+        group_name="predictions",
+        description=(
+            f"{spec.description}: the champion's scores. Insert-only, each with the model and feature "
+            "versions that made it; the same score twice is one row."
+        ),
+        owners=[ML],
+        kinds={"pytorch", "spark", "deltalake"},
+        partitions_def=DAYS,
+        backfill_policy=ONE_RUN,
+    )
+    def score_days(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        # torch and MLflow take seconds to import, and whoever only looks at the graph doesn't need them.
+        from ml.score import score
+
+        require_passed(spark_session(), "features")
+        first, last = days_of(context)
+        scored = score(spark_session(), spec, first, last, progress=context.log.info)
+        return dg.MaterializeResult(
+            metadata={
+                **table_metadata(spec.predictions_table),
+                "rows_scored": scored.rows_scored,
+                "rows_written": scored.rows_written,
+                **({} if scored.not_due is None else {"not_due": scored.not_due}),
+                "model_version": scored.model_version,
+                "features_version": str(scored.features),
+            }
+        )
+
+    return score_days
+
+
+def predictions_assets() -> list[dg.AssetsDefinition]:
+    """One asset a spec."""
+    return [_predictions_asset(load_spec(name)) for name in spec_names()]

@@ -1,0 +1,67 @@
+"""Dagster's own state (runs, events, schedules): where it lies, and how it is set up."""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+import yaml
+
+from lakehouse.settings import settings
+
+# Neither Dagster nor what its steps run tells anybody anything.
+QUIET = {
+    "DAGSTER_DISABLE_TELEMETRY": "yes",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "1",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "GX_ANALYTICS_ENABLED": "false",
+}
+
+
+def environment() -> dict[str, str]:
+    """The variables with which every process of Dagster runs."""
+    return {
+        **QUIET,
+        "DAGSTER_HOME": str(prepare_home()),
+    }
+
+
+def open_instance() -> dg.DagsterInstance:
+    """The instance that the command line, the UI and the daemon share."""
+    os.environ.update(environment())
+    return dg.DagsterInstance.from_config(str(settings().dagster_home))
+
+
+def prepare_home() -> Path:
+    """Dagster's folder with its `dagster.yaml`, rewritten when it is not ours as it should be."""
+    home = settings().dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    wanted = yaml.safe_dump(_configuration(home), sort_keys=False)
+    path = home / "dagster.yaml"
+    if not path.is_file() or path.read_text(encoding="utf-8") != wanted:
+        path.write_text(wanted, encoding="utf-8")
+    return home
+
+
+def _configuration(home: Path) -> dict[str, object]:
+    def sqlite(module: str, name: str, folder: Path) -> dict[str, object]:
+        return {"module": module, "class": name, "config": {"base_dir": str(folder)}}
+
+    history = home / "history"
+    return {
+        "telemetry": {"enabled": False},
+        # No invitation to a newsletter on top of the first page.
+        "nux": {"enabled": False},
+        "run_storage": sqlite("dagster._core.storage.runs", "SqliteRunStorage", history),
+        "event_log_storage": sqlite(
+            "dagster._core.storage.event_log", "SqliteEventLogStorage", history / "runs"
+        ),
+        "schedule_storage": sqlite(
+            "dagster._core.storage.schedules", "SqliteScheduleStorage", home / "schedules"
+        ),
+        # All runs share one Spark engine, and two writers of one table would only wait for each other.
+        "concurrency": {"runs": {"max_concurrent_runs": 1}},
+        "retention": {"schedule": {"purge_after_days": 90}, "sensor": {"purge_after_days": 30}},
+        # A run that lost its process fails, instead of running for ever.
+        "run_monitoring": {"enabled": True, "start_timeout_seconds": 300},
+    }

@@ -1,0 +1,47 @@
+"""What a run prints: a line when a step starts and ends, and what failed. The UI has all the rest."""
+
+import logging
+import sys
+
+import dagster as dg
+from dagster import DagsterEvent, DagsterEventType
+
+
+class _Lines(logging.Handler):
+    """Writes one short line for each event that a person waits for."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the line of an event, or of a step's own message; nothing for the other events."""
+        meta = getattr(record, "dagster_meta", {})
+        event: DagsterEvent | None = meta.get("dagster_event")
+        line = f"    {meta.get('orig_message', record.getMessage())}" if event is None else _line(event)
+        if line:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+
+
+def _line(event: DagsterEvent) -> str | None:
+    step = (event.step_key or "").replace("__", "/")
+    if event.event_type is DagsterEventType.STEP_START:
+        return f"  … {step}"
+    if event.event_type is DagsterEventType.STEP_SUCCESS:
+        return f"  ✓ {step} ({event.step_success_data.duration_ms / 1000:.1f} s)"
+    if event.event_type is DagsterEventType.STEP_FAILURE:
+        return f"  ✗ {step}"
+    if event.event_type is DagsterEventType.STEP_SKIPPED:
+        return f"  - {step} (not run)"
+    if event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
+        check = event.asset_check_evaluation_data
+        return (
+            None if check.passed else f"    failed: {check.check_name} on {check.asset_key.to_user_string()}"
+        )
+    return None
+
+
+def _progress_logger(context: dg.InitLoggerContext) -> logging.Logger:
+    logger = logging.Logger("lakehouse.progress", level=logging.INFO)
+    logger.addHandler(_Lines())
+    return logger
+
+
+progress_logger = dg.LoggerDefinition(_progress_logger, description="The console's: one line for each step.")

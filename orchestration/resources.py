@@ -1,0 +1,108 @@
+"""dbt as a resource of the graph: the same command line that analysts use, on the same engine."""
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import orjson
+from dagster_dbt import DbtCliResource
+from packaging.version import Version
+
+from lakehouse.dbt.project import PROD_TARGET_DIR
+from lakehouse.engine.session import connect_environment
+from lakehouse.settings import PROJECT_ROOT, settings
+from orchestration.table_metadata import table_metadata
+
+# What is a Delta table; seeds are views on their values here.
+_TABLES = ("incremental", "table", "snapshot")
+
+
+class EngineDbt(DbtCliResource):
+    """`dbt build` in a process of its own, for a range of days, against the running engine.
+
+    The engine's address and token reach dbt by the environment; the plugin `dbt_lakehouse` finds it by them.
+    """
+
+    @cached_property
+    def _cli_version(self) -> Version:
+        # The stock way starts `dbt --version`, which takes seconds and asks PyPI for a newer one.
+        return Version(metadata.version("dbt-core"))
+
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> Any:
+        # The stock way parses the project's macros in this process, to ask the adapter for row counts and
+        # columns later. Ours come from Delta's log.
+        return None
+
+    def build(self, context: dg.AssetExecutionContext, days: tuple[date, date]) -> Iterator[Any]:
+        """Build and test the selected models for these days; yields dagster-dbt's events, tables described.
+
+        Unit tests are left to development: they look at SQL, not at data.
+        """
+        connect_environment()
+        # Read by dbt_project.yml.
+        os.environ["LAKEHOUSE_RETENTION_DAYS"] = str(settings().retention_days)
+        target = self.target_path_of(context)
+        _copy_parse_cache(target)
+        arguments = [
+            "build",
+            "--exclude-resource-type",
+            "unit_test",
+            "--vars",
+            orjson.dumps({"start_date": days[0].isoformat(), "end_date": days[1].isoformat()}).decode(),
+        ]
+        invocation = self.cli(arguments, context=context, target_path=target)
+        try:
+            for event in invocation.stream():
+                yield _described(event, invocation.manifest) if isinstance(event, dg.Output) else event
+        finally:
+            # Whatever ends this step ends its dbt: it would go on building for nobody.
+            if invocation.process.poll() is None:
+                invocation.process.send_signal(signal.SIGINT)
+                invocation.process.wait(invocation.termination_timeout_seconds)
+
+    @staticmethod
+    def target_path_of(context: dg.AssetExecutionContext) -> Path:
+        """Where dbt leaves its log and artifacts of this step."""
+        return (
+            settings().dagster_home
+            / "dbt"
+            / f"{context.run.run_id[:8]}-{context.op_execution_context.op.name}"
+        )
+
+
+def dbt_resource() -> EngineDbt:
+    """dbt at the project's root, on the production target, by the executable of this environment."""
+    return EngineDbt(
+        project_dir=str(PROJECT_ROOT),
+        profiles_dir=str(PROJECT_ROOT),
+        target="prod",
+        dbt_executable=str(Path(sys.executable).with_name("dbt")),
+    )
+
+
+def _copy_parse_cache(target: Path) -> None:
+    """Let dbt parse only what changed since the manifest of the production target was made."""
+    cache = PROD_TARGET_DIR / "partial_parse.msgpack"
+    if cache.is_file():
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy(cache, target)
+
+
+def _described(event: dg.Output[Any], manifest: Mapping[str, Any]) -> dg.Output[Any]:
+    """A model's event with what Delta's log says of its table.
+
+    dbt reports a model after its hooks and comments: the version is the last one of this build.
+    """
+    unique_id = event.metadata["unique_id"].value
+    node = manifest["nodes"][unique_id]
+    if node["config"]["materialized"] not in _TABLES:
+        return event
+    return event.with_metadata({**event.metadata, **table_metadata(f"{node['schema']}.{node['alias']}")})

@@ -1,0 +1,88 @@
+"""What a person sees of `lakehouse dev`: the lineage in Dagster, and a training run in MLflow.
+
+Needs Chromium, and a warehouse with a training run as `make demo` leaves one (LAKEHOUSE_BROWSER_WAREHOUSE).
+The pictures of the README are taken here.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+from playwright.sync_api import Page, expect, sync_playwright
+
+from lakehouse.engine.ports import free_port
+from lakehouse.settings import PROJECT_ROOT
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+IMAGES = PROJECT_ROOT / "docs" / "images"
+WAREHOUSE = Path(os.environ.get("LAKEHOUSE_BROWSER_WAREHOUSE", PROJECT_ROOT / "warehouse"))
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+
+
+@pytest.fixture(scope="module")
+def links() -> Iterator[dict[str, str]]:
+    """The links that `lakehouse dev` prints, by name; Ctrl-C at the end."""
+    if not (WAREHOUSE / "mlflow" / "mlflow.db").is_file():
+        pytest.skip(f"{WAREHOUSE} has no training run: run `make demo`, or set LAKEHOUSE_BROWSER_WAREHOUSE")
+    environment = {
+        **os.environ,
+        "LAKEHOUSE_WAREHOUSE": str(WAREHOUSE),
+        "LAKEHOUSE_DAGSTER_PORT": str(free_port()),
+        "LAKEHOUSE_MLFLOW_PORT": str(free_port()),
+    }
+    command = [str(Path(sys.executable).with_name("lakehouse")), "dev"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        found: dict[str, str] = {}
+        for line in process.stdout:
+            name, _, value = line.strip().partition("  ")
+            found[name] = value.strip()
+            if "Ctrl-C" in line:
+                break
+        yield found
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    if not Path(CHROMIUM).is_file():
+        pytest.skip(f"there is no {CHROMIUM}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser.new_page(viewport={"width": 1800, "height": 1100})
+        browser.close()
+
+
+def test_the_lineage_shows_the_whole_way(links: dict[str, str], page: Page) -> None:
+    page.goto(links["lineage"])
+    expect(page.get_by_text("arrival_delay").first.or_(page.get_by_text("models").first)).to_be_visible(
+        timeout=120_000
+    )
+    page.keyboard.press("Alt+e")
+    for asset in ("flight_actuals", "flight_features", "flight_training_set", "prediction_quality_daily"):
+        expect(page.get_by_text(asset, exact=True).first).to_be_visible(timeout=30_000)
+    page.screenshot(path=IMAGES / "lineage.png")
+
+
+def test_a_training_run_shows_its_metrics(links: dict[str, str], page: Page) -> None:
+    store = MlflowClient(tracking_uri=links["MLflow"])
+    experiment = store.get_experiment_by_name("arrival_delay")
+    assert experiment is not None, f"{WAREHOUSE} has no model: run `make demo`"
+    run = store.search_runs([experiment.experiment_id], max_results=1)[0].info
+    page.goto(f"{links['MLflow']}/#/experiments/{run.experiment_id}/runs/{run.run_id}")
+    expect(page.get_by_text(str(run.run_name)).first).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("best_log_loss").first).to_be_visible(timeout=30_000)
+    page.screenshot(path=IMAGES / "training-run.png")
+    page.goto(f"{links['MLflow']}/#/experiments/{run.experiment_id}/runs/{run.run_id}/model-metrics")
+    expect(page.get_by_text("log_loss").first).to_be_visible(timeout=60_000)

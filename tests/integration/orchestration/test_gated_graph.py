@@ -1,0 +1,94 @@
+"""The first stretch of the real graph on a day of real deliveries: bronze, its gate, some of dbt's nodes."""
+
+import json
+import re
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from pyspark.sql import SparkSession
+
+from demo.publish import publish
+from expectations.gate import override
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import settings
+from orchestration.instance import open_instance
+from orchestration.run import RunSummary, materialize
+
+# Days that no other test delivers: bronze is one schema for all of them.
+GOOD_DAY = date(2013, 5, 4)
+SHORT_DAY = date(2013, 5, 5)
+
+BRONZE = 'group:bronze or key:"gates/bronze"'
+# One view and one seed with their tests: enough nodes to count, few enough to wait for.
+DBT = 'key:"staging/stg_airlines" or key:"staging/us_holidays"'
+
+
+@pytest.fixture(scope="module")
+def good_run(warehouse: Path) -> RunSummary:
+    publish(GOOD_DAY, GOOD_DAY)
+    return materialize(f"{BRONZE} or {DBT}", (GOOD_DAY, GOOD_DAY))
+
+
+def dbt_results(run_id: str) -> dict[str, str]:
+    """What dbt wrote of this run: node → status."""
+    (folder,) = (settings().dagster_home / "dbt").glob(f"{run_id[:8]}-*")
+    results = json.loads((folder / "run_results.json").read_text())["results"]
+    return {result["unique_id"]: result["status"] for result in results}
+
+
+def test_dagster_has_an_event_for_every_node_that_dbt_built(
+    spark: SparkSession, good_run: RunSummary
+) -> None:
+    built = dbt_results(good_run.run_id)
+    models = [node for node in built if node.startswith(("model.", "seed.", "snapshot."))]
+    tests = [node for node in built if node.startswith("test.")]
+    assert models and tests and set(built.values()) <= {"success", "pass"}
+    made = [key for key in good_run.materialized if key.startswith("staging/")]
+    checks = [check for check in good_run.checks if check.asset.startswith("staging/")]
+    assert (len(made), len(checks)) == (len(models), len(tests))
+
+
+def test_a_table_is_shown_with_its_version_rows_and_columns(
+    spark: SparkSession, good_run: RunSummary
+) -> None:
+    shown = good_run.metadata["bronze/flight_actuals"]
+    assert shown["dagster/row_count"] == spark.table("bronze.flight_actuals").count()
+    detail = spark.sql("describe detail bronze.flight_actuals").first()
+    assert detail is not None and shown["delta_table_id"] == detail["id"]
+    newest = spark.sql("describe history bronze.flight_actuals limit 1").first()
+    assert newest is not None and shown["delta_version"] == newest["version"]
+
+
+def test_a_failed_gate_stops_what_follows_in_its_run_and_in_later_ones(
+    spark: SparkSession, good_run: RunSummary
+) -> None:
+    publish(SHORT_DAY, SHORT_DAY)
+    schedule = settings().landing_dir / "flight_schedule" / f"flight_schedule_{SHORT_DAY}.csv"
+    schedule.write_text("\n".join(schedule.read_text().splitlines()[:50]) + "\n")
+    days = (SHORT_DAY, SHORT_DAY)
+
+    with pytest.raises(LakehouseError) as raised:
+        materialize(f"{BRONZE} or {DBT}", days)
+    assert "step gate_bronze failed" in raised.value.what
+    assert "bronze.flight_schedule" in raised.value.what and str(SHORT_DAY) in raised.value.what
+    assert check_state("bronze/flight_schedule", "great_expectations") is False
+    assert check_state("bronze/weather_observations", "great_expectations") is True
+
+    with pytest.raises(LakehouseError, match=r"step dbt_features failed: gate bronze failed"):
+        materialize(DBT, days)
+
+    version = int(re.findall(r"bronze.flight_schedule version (\d+)", raised.value.what)[0])
+    override(spark, "bronze.flight_schedule", version, by="tester", reason="a short day on purpose")
+    assert "staging/stg_airlines" in materialize(DBT, days).materialized
+
+
+def check_state(asset: str, name: str) -> bool | None:
+    """Whether the last evaluation of a check passed, as the UI shows it."""
+    key = dg.AssetCheckKey(dg.AssetKey.from_user_string(asset), name)
+    with open_instance() as instance:
+        record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key]).get(key)
+    if record is None or record.event is None or record.event.dagster_event is None:
+        return None
+    return record.event.dagster_event.asset_check_evaluation_data.passed

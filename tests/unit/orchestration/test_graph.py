@@ -1,0 +1,102 @@
+"""The whole graph, compared with `graph.txt`: whoever changes it sees in the diff what they changed.
+
+`python tests/unit/orchestration/test_graph.py` writes the file anew.
+"""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+SNAPSHOT = Path(__file__).with_name("graph.txt")
+
+
+def describe() -> str:
+    """One block an asset: key, group, kinds, owners, whether daily, checks, and what it depends on."""
+    from orchestration.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+    blocks: list[str] = []
+    for node in sorted(graph.asset_nodes, key=lambda node: (node.group_name, node.key)):
+        daily = "daily" if node.is_partitioned else "whole"
+        head = f"{node.key.to_user_string()}  [{node.group_name}] {' '.join(sorted(node.kinds))} · {daily}"
+        lines = [head, f"    owners  {' '.join(sorted(node.owners))}"]
+        lines += [f"    check   {key.name}" for key in sorted(node.check_keys)]
+        lines += [f"    from    {key.to_user_string()}" for key in sorted(node.parent_keys)]
+        blocks.append("\n".join(lines))
+    return "\n".join(blocks) + "\n"
+
+
+@pytest.fixture(scope="module")
+def graph() -> AssetGraph:
+    from orchestration.definitions import defs
+
+    return defs.resolve_asset_graph()
+
+
+def test_the_graph_is_what_it_was() -> None:
+    assert describe() == SNAPSHOT.read_text(encoding="utf-8")
+
+
+def test_every_asset_says_what_it_is_and_who_answers_for_it(graph: AssetGraph) -> None:
+    for node in graph.asset_nodes:
+        assert node.description, node.key
+        assert node.owners, node.key
+        assert node.kinds, node.key
+        assert node.group_name != "default", node.key
+
+
+def test_every_model_seed_and_snapshot_of_dbt_is_in_one_definition(graph: AssetGraph) -> None:
+    from lakehouse.dbt.project import manifest
+
+    built = {
+        node["unique_id"]: f"{node['schema']}/{node['alias']}"
+        for node in manifest()["nodes"].values()
+        if node["resource_type"] in ("model", "seed", "snapshot")
+        and node["config"]["materialized"] != "ephemeral"
+    }
+    keys = {node.key.to_user_string() for node in graph.asset_nodes if node.is_materializable}
+    assert set(built.values()) <= keys
+
+
+def test_every_dbt_test_is_a_check(graph: AssetGraph) -> None:
+    from lakehouse.dbt.project import manifest
+
+    tests = {
+        node["name"]
+        for node in manifest()["nodes"].values()
+        if node["resource_type"] == "test"
+        # A test of what others write runs where that is checked: ingestion, and scoring.
+        and not all(parent.startswith("source.") for parent in node["depends_on"]["nodes"])
+    }
+    checks = {key.name for key in graph.asset_check_keys}
+    assert tests <= checks
+
+
+def test_nothing_reads_a_gated_table_across_its_gate(graph: AssetGraph) -> None:
+    gated = {
+        published.to_user_string().replace("published/", f"{schema}/")
+        for schema in ("features", "training")
+        for published in graph.get_all_asset_keys()
+        if published.path[0] == "published"
+    }
+    for node in graph.asset_nodes:
+        if node.group_name in ("features", "gates", "published"):
+            continue
+        crossed = {key.to_user_string() for key in node.parent_keys} & gated
+        assert not crossed, f"{node.key.to_user_string()} reads {crossed}"
+
+
+def test_nothing_runs_by_itself_until_someone_turns_it_on() -> None:
+    from orchestration.definitions import defs
+
+    assert all(sensor.default_status is dg.DefaultSensorStatus.STOPPED for sensor in defs.sensors or ())
+    assert all(
+        schedule.default_status is dg.DefaultScheduleStatus.STOPPED  # type: ignore[union-attr]
+        for schedule in defs.schedules or ()
+    )
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(describe(), encoding="utf-8")

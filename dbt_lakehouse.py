@@ -1,5 +1,7 @@
 """The plugin by which a bare `dbt run` finds the engine: dbt loads every top-level module named `dbt_*`."""
 
+import warnings
+
 from dbt.flags import get_flags
 from dbt.plugins.manager import dbtPlugin
 
@@ -19,6 +21,8 @@ class LakehouseEngine(dbtPlugin):
         command = str(getattr(get_flags(), "WHICH", ""))
         if self.project_name != "lakehouse" or command in OFFLINE:
             return
+        # dbt-spark asks each session for Hive's catalog; the engine has it, and warns that it is fixed.
+        warnings.filterwarnings("ignore", message="Failed to set spark.sql.catalogImplementation")
         # Imported late: dbt loads this module for every command, also those that need no Spark.
         from lakehouse.engine.session import spark_session
 

@@ -5,6 +5,7 @@ from demo.story import Story, tell
 from lakehouse.settings import settings
 
 EPILOG = "Example: make demo"
+METRICS = ("auc", "average_precision", "log_loss", "brier", "ece")
 
 
 def demo(as_json: AsJson = False) -> None:
@@ -19,15 +20,16 @@ def demo(as_json: AsJson = False) -> None:
 def _show(story: Story) -> None:
     scores = story.scores
     table(
-        f"Will it arrive 15+ minutes late? {scores.flights:,} flights, {scores.start} to {scores.end}, "
-        f"{scores.late:,} were late",
-        ["forecast", "AUC", "average precision", "log loss", "Brier"],
+        f"Will it arrive 15+ minutes late? {scores.rows:,} flights, {story.days.first_day} to "
+        f"{story.days.backfill[1]}; {scores.label_rate:.1%} were late",
+        ["forecast", "AUC", "average precision", "log loss", "Brier", "calibration error"],
         [
-            (
-                line.forecaster,
-                *(f"{v:.3f}" for v in (line.auc, line.average_precision, line.log_loss, line.brier)),
+            (name, *(f"{found[metric]:.3f}" for metric in METRICS))
+            for name, found in (
+                (f"the model, version {scores.model_version}", scores.model),
+                (f"late share of the training set, by {scores.by}", scores.rate_by),
+                ("late share of the training set", scores.base_rate),
             )
-            for line in scores.lines
         ],
     )
     report, change = story.reproduction, story.difference

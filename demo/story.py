@@ -9,11 +9,12 @@ from datetime import date, timedelta
 
 from demo.meter import Cost, Meter
 from demo.publish import publish, publish_corrections
-from demo.scoreboard import Scoreboard, scoreboard
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
+from ml.compare import Comparison, compare
 from ml.reproduce import ReproductionReport, TrainingSetDiff, diff, read
+from ml.spec import load_spec
 from orchestration.run import RunSummary, materialize
 
 # Everything of a day but the model: landing is only looked at, and a model is trained when asked for.
@@ -50,7 +51,8 @@ class Story:
     second_run: str
     reproduction: ReproductionReport
     difference: TrainingSetDiff
-    scores: Scoreboard
+    days: Calendar
+    scores: Comparison
     cost: Cost
 
 
@@ -91,18 +93,19 @@ def tell(say: Callable[[str], None], calendar: Calendar | None = None) -> Story:
             spark = spark_session()
             report = read(spark, str(first["mlflow_run_id"]), progress=say)
             difference = diff(spark, str(first["mlflow_run_id"]), str(second["mlflow_run_id"]))
-        scores = scoreboard(
+        scores = compare(
             spark,
-            str(first["mlflow_run_id"]),
-            str(first["model_version"]),
+            load_spec("arrival_delay"),
             days.first_day,
             days.backfill[1],
+            version=str(first["model_version"]),
         )
     return Story(
         first_run=str(first["mlflow_run_id"]),
         second_run=str(second["mlflow_run_id"]),
         reproduction=report,
         difference=difference,
+        days=days,
         scores=scores,
         cost=meter.cost,
     )

@@ -177,9 +177,15 @@ def _end_session(config: Settings, engine: state.EngineState, client: state.Clie
     os.environ["SPARK_CONNECT_AUTHENTICATE_TOKEN"] = state.token(config.engine_dir)
     session = ConnectSession(connection=_address(engine, client))
     _give_up_soon(session)
-    session.interruptAll()
-    session.client.release_session()
-    session.client.close()
+    try:
+        session.interruptAll()
+        session.client.release_session()
+    except PySparkException as error:
+        # A session that was closed before, or whose engine died, runs nothing any more.
+        if "INVALID_HANDLE.SESSION" not in str(error) and server.running(config) is not None:
+            raise
+    finally:
+        session.client.close()
 
 
 def interrupt() -> None:

@@ -9,7 +9,7 @@ from lakehouse.errors import LakehouseError
 from ml.data.columns import Columns, columns_from_roles
 
 # Rebuilt from their SQL whenever they are read: what they read is what has to be pinned.
-_WITHOUT_ROWS = ("view", "ephemeral")
+_WITHOUT_ROWS = ("view", "ephemeral", "seed")
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,9 @@ class EngineDbt(DbtCliResource):
             "build",
             "--exclude-resource-type",
             "unit_test",
+            # A test of two tables runs where the later one is built.
+            "--indirect-selection",
+            "buildable",
             "--vars",
             orjson.dumps({"start_date": days[0].isoformat(), "end_date": days[1].isoformat()}).decode(),
         ]

@@ -1,6 +1,11 @@
 """Days, hours and corrections arrive: the tables hold what a full build would, and no commit is idle."""
 
+import pytest
+
 from lakehouse.delta.content_hash import content_hash
+
+# Several dbt builds: minutes, not seconds.
+pytestmark = pytest.mark.slow
 
 CORRECTED = 4
 

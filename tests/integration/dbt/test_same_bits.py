@@ -6,6 +6,9 @@ import pytest
 
 from lakehouse.delta.content_hash import content_hash
 
+# Several dbt builds: minutes, not seconds.
+pytestmark = pytest.mark.slow
+
 # What makes a value depend on when, where or in which order it is computed.
 FORBIDDEN = re.compile(
     r"\b(rand|randn|uuid|shuffle|now|current_timestamp|current_date|localtimestamp|monotonically_increasing_id"

@@ -5,6 +5,9 @@ from pyspark.errors import PySparkException
 
 from lakehouse.errors import LakehouseError
 
+# Several dbt builds: minutes, not seconds.
+pytestmark = pytest.mark.slow
+
 
 def test_each_commit_is_one_statement_that_keeps_everything(story) -> None:
     lakehouse = story.lakehouse

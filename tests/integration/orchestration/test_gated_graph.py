@@ -16,6 +16,9 @@ from lakehouse.settings import settings
 from orchestration.instance import open_instance
 from orchestration.run import RunSummary, materialize
 
+# Several dbt builds: minutes, not seconds.
+pytestmark = pytest.mark.slow
+
 # Days that no other test delivers: bronze is one schema for all of them.
 GOOD_DAY = date(2013, 5, 4)
 SHORT_DAY = date(2013, 5, 5)

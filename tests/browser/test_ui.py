@@ -33,7 +33,7 @@ FLAGS = [
 def links() -> Iterator[dict[str, str]]:
     """The links that `lakehouse dev` prints, by name; Ctrl-C at the end."""
     if not (WAREHOUSE / "mlflow" / "mlflow.db").is_file():
-        pytest.skip(f"{WAREHOUSE} has no training run: run `make demo`, or set LAKEHOUSE_BROWSER_WAREHOUSE")
+        pytest.fail(f"{WAREHOUSE} has no training run: run `make demo`, or set LAKEHOUSE_BROWSER_WAREHOUSE")
     environment = {
         **os.environ,
         "LAKEHOUSE_WAREHOUSE": str(WAREHOUSE),
@@ -57,7 +57,7 @@ def links() -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
     if not Path(CHROMIUM).is_file():
-        pytest.skip(f"there is no {CHROMIUM}")
+        pytest.fail(f"there is no {CHROMIUM}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser.new_page(viewport={"width": 2000, "height": 1100})

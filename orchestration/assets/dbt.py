@@ -8,10 +8,10 @@ from typing import Any
 
 import dagster as dg
 from dagster_dbt import dbt_assets
-from lakehouse.dbt.project import manifest
 
 from expectations.gate import require_passed
 from expectations.suite import Gate
+from lakehouse.dbt.project import manifest
 from lakehouse.engine.session import spark_session
 from orchestration.partitions import DAYS, ONE_RUN, days_of
 from orchestration.resources import EngineDbt

@@ -7,11 +7,11 @@ none of these rows fails without an override.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
 from expectations import gate_results
@@ -21,11 +21,14 @@ from expectations.suite import GATES, DayOf, Gate, Suite
 from expectations.suites import suites_of
 from expectations.validate import Failure, Validation, profile_by_day, validate
 from lakehouse.delta.publications import publish
-from lakehouse.delta.table import TableVersion, current_version
+from lakehouse.delta.table import TableVersion, current_version, file_names
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
-    from great_expectations.data_context.data_context.abstract_data_context import AbstractDataContext
+    import pandas as pd
+
+# Tables looked at side by side.
+AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,15 @@ class GateOutcome:
     gate: Gate
     passed: bool
     results: tuple[SuiteResult, ...]
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    suite: Suite
+    version: TableVersion
+    wanted: Sequence[date] | None
+    by_day: "pd.DataFrame | None"
+    divided: Quarantined | None
 
 
 @dataclass(frozen=True)
@@ -99,7 +111,21 @@ def check(
     context = docs.context()
     suites = suites_of(gate)
     before = gate_results.states(spark, [suite.table for suite in suites])
-    checked = [_look(context, spark, suite, before.get(suite.table), days) for suite in suites]
+    # Small statements that mostly wait for each other's planning: side by side they take half the time.
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="gate") as pool:
+        waiting = [pool.submit(_prepare, spark, suite, before.get(suite.table), days) for suite in suites]
+        prepared = [each.result() for each in waiting]
+    # Great Expectations' context is not made for threads.
+    checked = [
+        _Checked(
+            each.suite,
+            each.version,
+            each.wanted,
+            each.divided,
+            validate(context, spark, each.suite, each.version, each.wanted, each.by_day),
+        )
+        for each in prepared
+    ]
     urls = docs.write_pages(
         context, [docs.Page(each.suite, each.version, each.found) for each in checked], run_id
     )
@@ -113,13 +139,9 @@ def check(
     return GateOutcome(gate, all(result.passed for result in results), tuple(results))
 
 
-def _look(
-    context: "AbstractDataContext",
-    spark: SparkSession,
-    suite: Suite,
-    state: TableState | None,
-    days: Sequence[date] | None,
-) -> _Checked:
+def _prepare(
+    spark: SparkSession, suite: Suite, state: TableState | None, days: Sequence[date] | None
+) -> _Prepared:
     version = current_version(spark, suite.table)
     wanted = _days_to_check(spark, suite, version, state, days)
     by_day = profile_by_day(spark, suite, version, wanted) if suite.day is not None else None
@@ -127,7 +149,7 @@ def _look(
     if suite.quarantines and by_day is not None:
         rows_in, accepted = int(by_day["row_count"].sum()), int(by_day["accepted_rows"].sum())
         divided = quarantine(spark, suite, version, wanted, rows_in, accepted)
-    return _Checked(suite, version, wanted, divided, validate(context, spark, suite, version, wanted, by_day))
+    return _Prepared(suite, version, wanted, by_day, divided)
 
 
 def release(spark: SparkSession, gate: Gate, run_id: str = "by hand") -> list[TableVersion]:
@@ -219,10 +241,10 @@ def _changed_days(spark: SparkSession, day: DayOf, last: TableVersion, now: Tabl
     if last.version == now.version:
         return set()
     try:
-        known = _file_names(spark, last)
-    except AnalysisException:
+        known = file_names(spark, last)
+    except LookupError:
         return None
-    added = sorted(_file_names(spark, now) - known)
+    added = sorted(file_names(spark, now) - known)
     if not added:
         return set()
     names = ", ".join(f"'{name}'" for name in added)
@@ -232,11 +254,6 @@ def _changed_days(spark: SparkSession, day: DayOf, last: TableVersion, now: Tabl
     ).collect()
     days = {row["day"] for row in rows}
     return None if None in days else days
-
-
-def _file_names(spark: SparkSession, version: TableVersion) -> set[str]:
-    files = spark.sql(f"select * from {version.name} version as of {version.version}").inputFiles()
-    return {file.rpartition("/")[2] for file in files}
 
 
 def _days_settled(checked: _Checked, state: TableState | None) -> list[date]:

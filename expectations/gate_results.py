@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import lru_cache
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from lakehouse.delta.table import TableVersion, create_table, table_exists
+from lakehouse.delta.table import TableVersion, create_table, current_version, table_exists
 
 TABLE = "lakehouse.gate_results"
 
@@ -111,6 +112,12 @@ def states(spark: SparkSession, tables: Iterable[str]) -> dict[str, TableState]:
     """
     if not table_exists(spark, TABLE):
         return {}
+    return _states_at(spark, current_version(spark, TABLE), tuple(tables))
+
+
+# A version of the table says the same each time: a run asks it at every step.
+@lru_cache(maxsize=16)
+def _states_at(spark: SparkSession, results: TableVersion, tables: tuple[str, ...]) -> dict[str, TableState]:
     names = ", ".join(f"'{name}'" for name in tables)
     rows = spark.sql(
         f"""
@@ -118,7 +125,7 @@ def states(spark: SparkSession, tables: Iterable[str]) -> dict[str, TableState]:
             select
                 *,
                 row_number() over (partition by table_name, table_id, day order by checked_at desc) as nth
-            from {TABLE}
+            from {TABLE} version as of {results.version}
             where table_name in ({names})
         )
         select * from ranked

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.delta.content_hash import HASH_VERSION, content_hash
-from lakehouse.delta.table import TableVersion, location, table_exists, table_id
+from lakehouse.delta.table import TableVersion, id_at, location, table_exists
 from lakehouse.errors import LakehouseError
 from ml.data.training_set import file_list_hash, read_spark
 from ml.manifest import FILE_NAME, Content, Manifest, load_manifest
@@ -99,7 +99,7 @@ def compare(spark: SparkSession, manifest: Manifest) -> tuple[Difference, ...]:
     pin = manifest.training_set
     if not table_exists(spark, pin.name):
         return (Difference("table", pin.name, pin.table_id, "does not exist"),)
-    found_id = table_id(spark, pin.name)
+    found_id = id_at(spark, pin.table)
     if found_id != pin.table_id:
         return (Difference("table", pin.name, pin.table_id, f"{found_id} (dropped and made anew)"),)
     files = file_list_hash(location(spark, pin.name), pin.version)

@@ -4,7 +4,8 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from functools import cached_property
 from importlib import metadata
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import orjson
 from dagster_dbt import DbtCliResource
 from packaging.version import Version
 
@@ -47,8 +47,6 @@ class EngineDbt(DbtCliResource):
         Unit tests are left to development: they look at SQL, not at data.
         """
         connect_environment()
-        # Read by dbt_project.yml.
-        os.environ["LAKEHOUSE_RETENTION_DAYS"] = str(settings().retention_days)
         target = self.target_path_of(context)
         _copy_parse_cache(target)
         arguments = [
@@ -58,13 +56,21 @@ class EngineDbt(DbtCliResource):
             # A test of two tables runs where the later one is built.
             "--indirect-selection",
             "buildable",
-            "--vars",
-            orjson.dumps({"start_date": days[0].isoformat(), "end_date": days[1].isoformat()}).decode(),
         ]
-        invocation = self.cli(arguments, context=context, target_path=target)
+        # Days as `--vars` would make dbt parse the whole project anew.
+        variables = {
+            "LAKEHOUSE_RETENTION_DAYS": str(settings().retention_days),
+            "LAKEHOUSE_START_DATE": days[0].isoformat(),
+            "LAKEHOUSE_END_DATE": days[1].isoformat(),
+        }
+        with _in_environment(variables):
+            invocation = self.cli(arguments, context=context, target_path=target)
         try:
+            told: set[str] = set()
             for event in invocation.stream():
+                told.add(str(event.metadata["unique_id"].value))
                 yield _described(event, invocation.manifest) if isinstance(event, dg.Output) else event
+            _require_all_told(invocation.get_artifact("run_results.json"), told)
         finally:
             # Whatever ends this step ends its dbt: it would go on building for nobody.
             if invocation.process.poll() is None:
@@ -91,12 +97,42 @@ def dbt_resource() -> EngineDbt:
     )
 
 
+@contextmanager
+def _in_environment(variables: Mapping[str, str]) -> Generator[None]:
+    """Variables that a process started meanwhile finds: the resource has no other way to hand them over."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def _copy_parse_cache(target: Path) -> None:
     """Let dbt parse only what changed since the manifest of the production target was made."""
     cache = PROD_TARGET_DIR / "partial_parse.msgpack"
     if cache.is_file():
         target.mkdir(parents=True, exist_ok=True)
         shutil.copy(cache, target)
+
+
+def _require_all_told(run_results: Mapping[str, Any], told: Collection[str]) -> None:
+    """Refuse a build that Dagster knows only in part: its events are read from dbt's output, line by line.
+
+    Raises:
+        dg.Failure: dbt ran nodes that no event came of.
+    """
+    ran = {result["unique_id"] for result in run_results["results"]}
+    lost = sorted(node for node in ran - set(told) if not node.startswith("operation."))
+    if lost:
+        raise dg.Failure(
+            f"dbt ran {len(lost)} nodes that Dagster got no event of: {', '.join(lost)}. "
+            "Something writes over dbt's log on standard output, such as Spark's progress bar."
+        )
 
 
 def _described(event: dg.Output[Any], manifest: Mapping[str, Any]) -> dg.Output[Any]:

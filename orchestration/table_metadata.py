@@ -1,16 +1,14 @@
 """What an asset's materialization shows of its Delta table: id, version, rows, bytes and columns, cheaply."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from lakehouse.delta.table import current_version
+from lakehouse.delta.table import current_version, local_folder
 from lakehouse.engine.session import spark_session
-from lakehouse.settings import settings
 
 
 def table_metadata(name: str) -> dict[str, Any]:
@@ -36,13 +34,6 @@ def table_metadata(name: str) -> dict[str, Any]:
         "files": len(sizes),
         "bytes": sum(sizes.to_pylist()),
     }
-
-
-def local_folder(name: str) -> Path | None:
-    """The folder of a table in the engine's warehouse on this machine, or None."""
-    schema, _, table = name.partition(".")
-    candidates = (settings().tables_dir / f"{schema}.db" / table, settings().tables_dir / schema / table)
-    return next((folder for folder in candidates if (folder / "_delta_log").is_dir()), None)
 
 
 def column_schema(columns: Mapping[str, tuple[str, str]]) -> dict[str, Any]:

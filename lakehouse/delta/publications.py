@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from lakehouse.delta.table import TableVersion, check_identity, create_table, table_exists, table_id
+from lakehouse.delta.table import TableVersion, check_identity, create_table, id_at, table_exists
 from lakehouse.errors import LakehouseError
 
 TABLE = "lakehouse.publications"
@@ -136,7 +136,7 @@ def restore_views(spark: SparkSession) -> dict[str, TableVersion]:
 
 
 def _stands(spark: SparkSession, version: TableVersion) -> bool:
-    return table_exists(spark, version.name) and table_id(spark, version.name) == version.table_id
+    return table_exists(spark, version.name) and id_at(spark, version) == version.table_id
 
 
 def _shown(spark: SparkSession) -> dict[str, tuple[str, int]]:

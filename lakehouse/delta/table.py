@@ -1,12 +1,17 @@
 """Delta tables by name, id and version: what a pin is made of."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, Row, SparkSession
 
+from lakehouse.engine.server import is_ours
 from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
@@ -34,9 +39,21 @@ def _detail(spark: SparkSession, name: str) -> Row:
     return spark.sql(f"describe detail {name}").select("id", "location", "format").collect()[0]
 
 
+def local_folder(name: str) -> Path | None:
+    """The folder of a table in our engine's warehouse; None where it has none, or another server is used.
+
+    What stands in Delta's log is read from there in milliseconds, without a statement of Spark.
+    """
+    if not is_ours(os.environ.get("SPARK_REMOTE", "")):
+        return None
+    schema, _, table = name.partition(".")
+    folder = settings().tables_dir / f"{schema}.db" / table
+    return folder if (folder / "_delta_log").is_dir() else None
+
+
 def table_exists(spark: SparkSession, name: str) -> bool:
     """Whether `schema.table` is in the metastore, as a table or a view."""
-    return spark.catalog.tableExists(name)
+    return local_folder(name) is not None or spark.catalog.tableExists(name)
 
 
 def location(spark: SparkSession, name: str) -> Path:
@@ -45,6 +62,9 @@ def location(spark: SparkSession, name: str) -> Path:
     Raises:
         LakehouseError: the table is missing, or lies in an object store.
     """
+    folder = local_folder(name)
+    if folder is not None:
+        return folder
     uri = str(_require(spark, name)["location"])
     parsed = urlparse(uri)
     if parsed.scheme not in ("", "file"):
@@ -67,6 +87,9 @@ def table_id(spark: SparkSession, name: str) -> str:
     Raises:
         LakehouseError: there is no Delta table of this name.
     """
+    folder = local_folder(name)
+    if folder is not None:
+        return str(DeltaTable(folder, without_files=True).metadata().id)
     return str(_require(spark, name)["id"])
 
 
@@ -76,9 +99,30 @@ def current_version(spark: SparkSession, name: str) -> TableVersion:
     Raises:
         LakehouseError: there is no Delta table of this name.
     """
+    folder = local_folder(name)
+    if folder is not None:
+        table = DeltaTable(folder, without_files=True)
+        return TableVersion(name, str(table.metadata().id), table.version())
     identity = table_id(spark, name)
     latest = spark.sql(f"describe history {name} limit 1").select("version").collect()[0]
     return TableVersion(name, identity, int(latest["version"]))
+
+
+def file_names(spark: SparkSession, version: TableVersion) -> set[str]:
+    """The names of the data files that a version of a table is made of.
+
+    Raises:
+        LookupError: the log no longer reaches back to that version.
+    """
+    try:
+        folder = local_folder(version.name)
+        if folder is not None:
+            files = DeltaTable(folder, version=version.version).file_uris()
+        else:
+            files = spark.sql(f"select * from {version.name} version as of {version.version}").inputFiles()
+    except (DeltaError, AnalysisException) as error:
+        raise LookupError(f"{version}: {error}") from error
+    return {file.rpartition("/")[2] for file in files}
 
 
 def read_at(spark: SparkSession, pinned: TableVersion) -> DataFrame:
@@ -95,14 +139,32 @@ def check_identity(spark: SparkSession, pinned: TableVersion) -> None:
     """Refuse a table that only has the name of the pinned one.
 
     Raises:
-        LakehouseError: the table is gone, or has another id.
+        LakehouseError: the table is gone, or another one lies there, which never was the pinned one.
     """
-    found = table_id(spark, pinned.name)
+    found = id_at(spark, pinned)
     if found != pinned.table_id:
         raise LakehouseError(
             f"table {pinned.name} was dropped and made anew: pinned {pinned.table_id}, found {found}",
             "its old versions are gone with it; rebuild them from the pinned bronze",
         )
+
+
+def id_at(spark: SparkSession, pinned: TableVersion) -> str:
+    """The id that a table had at the pinned version, or has now where its log does not reach back to that.
+
+    `create or replace` gives a table another id, but keeps its log and with it the older versions.
+
+    Raises:
+        LakehouseError: there is no Delta table of this name, or it lies in an object store under another id.
+    """
+    current = table_id(spark, pinned.name)
+    if current == pinned.table_id:
+        return current
+    try:
+        older = DeltaTable(location(spark, pinned.name), version=pinned.version, without_files=True)
+        return str(older.metadata().id)
+    except DeltaError:
+        return current
 
 
 def table_properties(constraints: dict[str, str] | None = None) -> dict[str, str]:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from types import FrameType
 
 from pyspark.errors import PySparkException
+from pyspark.logger import PySparkLogger
 from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession as ConnectSession
 from pyspark.sql.session import SparkSession
@@ -19,6 +20,9 @@ from pyspark.sql.session import SparkSession
 from lakehouse.engine import server, state
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings, settings
+
+# They print each error's SQL and stack as JSON on standard error, beside the exception that says it all.
+_LOGS_ERRORS_TWICE = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 
 
 class _Current:
@@ -125,6 +129,8 @@ def _open(target: str, deadline: int) -> ConnectSession:
         session.conf.set("spark.sql.session.timeZone", "UTC")
         return session
 
+    for name in _LOGS_ERRORS_TWICE:
+        PySparkLogger.getLogger(name).disabled = True
     ConnectSession._default_session = None  # pyright: ignore[reportPrivateUsage]
     ConnectSession._active_session = threading.local()  # pyright: ignore[reportPrivateUsage]
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spark-connect")
@@ -181,11 +187,19 @@ def _end_session(config: Settings, engine: state.EngineState, client: state.Clie
         session.interruptAll()
         session.client.release_session()
     except PySparkException as error:
-        # A session that was closed before, or whose engine died, runs nothing any more.
-        if "INVALID_HANDLE.SESSION" not in str(error) and server.running(config) is not None:
+        if not _ended(error) and server.running(config) is not None:
             raise
     finally:
         session.client.close()
+
+
+def _ended(error: PySparkException) -> bool:
+    """Whether a failed release says that the session runs nothing any more.
+
+    It was closed before; or the statement interrupted a moment ago had not noted its own end when the session
+    was closed: Spark calls that an illegal state, after it interrupted the statement and forgot the session.
+    """
+    return "INVALID_HANDLE.SESSION" in str(error) or "is not within statuses" in str(error)
 
 
 def interrupt() -> None:

@@ -12,8 +12,9 @@ from pyspark.errors import PySparkException
 
 from lakehouse.engine import server, session, state
 from lakehouse.errors import LakehouseError
+from lakehouse.ingest.land import ingest
 from lakehouse.settings import PROJECT_ROOT, Settings
-from tests.faults.engine_helpers import output, start
+from tests.faults.engine_helpers import bare_dbt, output, start
 
 ENGINE = "engine = server.ensure_engine(); print(engine.pid, engine.instance)"
 # A write that takes many minutes, row by row.
@@ -23,6 +24,22 @@ spark.sql("create table if not exists default.victim (id bigint) using delta")
 print("writing", flush=True)
 spark.sql('''insert into default.victim
     select id from range(0, 4000000000, 1, 8) where sha2(cast(id as string), 256) > '0' ''')
+"""
+
+# A Dagster process whose asset uses the engine, before and after a line on its standard input.
+DAGSTER_PROCESS = """
+import dagster as dg
+
+@dg.asset
+def counted():
+    assert spark_session().range(7).count() == 7
+
+quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+for again in range(2):
+    assert dg.materialize([counted], run_config=quiet).success
+    print(server.ensure_engine().pid, flush=True)
+    if not again:
+        input()
 """
 
 
@@ -92,6 +109,40 @@ def test_a_process_lives_through_the_death_of_the_engine(terminal: Settings) -> 
     assert again.table("default.survivor").count() == 1
     assert server.ensure_engine(terminal).instance != first.instance
     assert len(_jvms(terminal.warehouse)) == 1
+
+
+def _empty_bronze(own: Settings, landing: Path) -> None:
+    """Bronze tables without rows, for dbt's views to stand on."""
+    landing.mkdir()
+    ingest(session.spark_session(own), ["airlines"], landing=landing)
+
+
+def test_a_bare_dbt_uses_the_running_engine_and_starts_no_jvm(terminal: Settings, tmp_path: Path) -> None:
+    own, engine = terminal, server.ensure_engine(terminal)
+    _empty_bronze(own, tmp_path / "landing")
+    # Without any Java to be found, a JVM of dbt's own could not start.
+    printed = output(bare_dbt("build", own, tmp_path, JAVA_HOME="/nonexistent"))
+    assert "ERROR=0" in printed and "PASS=1 " not in printed
+    assert _jvms(own.warehouse) == [engine.pid]
+    found = session.spark_session(own).sql("select count(*) as holidays from analyst.us_holidays").collect()
+    assert found[0]["holidays"] > 5
+
+
+def test_dbt_and_a_dagster_process_outlive_the_engine(terminal: Settings, tmp_path: Path) -> None:
+    own = terminal
+    _empty_bronze(own, tmp_path / "landing")
+    orchestrator = start(DAGSTER_PROCESS, own.warehouse, LAKEHOUSE_HEAP_MB="1024")
+    assert orchestrator.stdout is not None and orchestrator.stdin is not None
+    first = int(orchestrator.stdout.readline())
+    os.kill(first, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(first)] if psutil.pid_exists(first) else [], timeout=30)
+    assert "ERROR=0" in output(bare_dbt("run", own, tmp_path))
+    second = server.ensure_engine(own).pid
+    assert second != first
+    printed, errors = orchestrator.communicate("go on\n", timeout=120)
+    assert orchestrator.returncode == 0, errors
+    assert int(printed) == second
+    assert _jvms(own.warehouse) == [second]
 
 
 def test_an_expired_session_is_replaced(terminal: Settings) -> None:

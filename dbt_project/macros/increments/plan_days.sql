@@ -60,11 +60,9 @@
     {%- endif -%}
   {%- endfor -%}
 
-  {%- if var('start_date') and var('end_date') -%}
-    {%- for day in days_from_to(var('start_date') | string, var('end_date') | string) -%}
-      {%- do days.update({day: true}) -%}
-    {%- endfor -%}
-  {%- endif -%}
+  {%- for day in asked_days() -%}
+    {%- do days.update({day: true}) -%}
+  {%- endfor -%}
 
   {%- set kept = [] -%}
   {%- for day in days -%}
@@ -82,6 +80,17 @@
       'watermark': plan.watermark,
     }, sort_keys=true),
   }) -%}
+{%- endmacro %}
+
+{#-
+  The days that this run was asked to compute: vars start_date and end_date, or the environment's
+  LAKEHOUSE_START_DATE and LAKEHOUSE_END_DATE. Other vars make dbt parse the whole project anew, the environment
+  does not: the graph, whose every run has other days, uses it.
+-#}
+{% macro asked_days() -%}
+  {%- set first = var('start_date') or env_var('LAKEHOUSE_START_DATE', '') -%}
+  {%- set last = var('end_date') or env_var('LAKEHOUSE_END_DATE', '') -%}
+  {%- do return(days_from_to(first | string, last | string) if first and last else []) -%}
 {%- endmacro %}
 
 {#- The days of the model that one day of an input reaches. -#}

@@ -109,7 +109,7 @@ def run_dbt(
     Raises:
         LakehouseError: dbt failed; the end of its output is in the message.
     """
-    command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *args]
+    command = [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", *args]
     if variables:
         command += ["--vars", json.dumps(dict(variables))]
     if target:

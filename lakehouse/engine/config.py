@@ -49,6 +49,8 @@ def spark_settings(settings: Settings, port: int) -> dict[str, str]:
     java_options = " ".join(
         [
             "-XX:+UseSerialGC",
+            # Spark compiles classes for every statement; optimizing each costs more than it gains here.
+            "-XX:TieredStopAtLevel=1",
             f"-Dlog4j2.configurationFile=file:{engine / 'log4j2.properties'}",
             f"-Dderby.system.home={engine}",
             f"-Djava.io.tmpdir={engine / 'scratch'}",

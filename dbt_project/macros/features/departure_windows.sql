@@ -134,7 +134,8 @@ instants as (
         {% for count in counts %}0 as {{ count }}{{ ', ' if not loop.last }}{% endfor %}
     from grid
     cross join {{ ref('stg_delivery_watermark') }} as watermark
-    where grid.as_of <= watermark.delivered_until
+    -- A delivery until an instant holds what became known before it, not at it.
+    where grid.as_of < watermark.delivered_until
 ),
 
 counts as (

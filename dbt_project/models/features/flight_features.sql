@@ -65,12 +65,13 @@ with_schedule as (
     from scheduled_flights
 ),
 
--- A flight is due, and scored, from the moment that everything known before it has been delivered.
+-- A flight is due, and scored, when all that was known at its instant has been delivered. A delivery until an instant
+-- holds what became known before it, not at it.
 due_flights as (
     select flights.*
     from with_schedule as flights
     cross join {{ ref('stg_delivery_watermark') }} as watermark
-    where flights.predict_at <= watermark.delivered_until
+    where flights.predict_at < watermark.delivered_until
 ),
 
 with_origin as (

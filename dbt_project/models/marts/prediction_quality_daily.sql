@@ -85,11 +85,11 @@ with_base_rate as (
 with_losses as (
     select
         *,
-        cast(round(-ln(greatest(if(is_late = 1, score, 1 - score), 1e-9)), 9) as decimal(18, 9)) as log_loss,
-        cast((score - is_late) * (score - is_late) as decimal(18, 12)) as squared_error,
+        cast(round(-ln(greatest(if(is_late = 1, score, 1 - score), 1e-9)), 9) as decimal(18, 9)) as exact_log_loss,
+        cast((score - is_late) * (score - is_late) as decimal(18, 12)) as exact_squared_error,
         cast(round(-ln(greatest(if(is_late = 1, base_rate, 1 - base_rate), 1e-9)), 9) as decimal(18, 9))
-            as base_log_loss,
-        cast((base_rate - is_late) * (base_rate - is_late) as decimal(18, 12)) as base_squared_error
+            as exact_base_log_loss,
+        cast((base_rate - is_late) * (base_rate - is_late) as decimal(18, 12)) as exact_base_squared_error
     from with_base_rate
 ),
 
@@ -104,11 +104,11 @@ by_day as (
         sum(is_late) as late_count,
         sum(if(is_late = 1, doubled_rank, 0)) as late_doubled_ranks,
         cast(avg(exact_score) filter (where is_late is not null) as double) as mean_score,
-        cast(avg(log_loss) as double) as log_loss,
-        cast(avg(squared_error) as double) as brier_score,
+        cast(avg(exact_log_loss) as double) as log_loss,
+        cast(avg(exact_squared_error) as double) as brier_score,
         max(base_rate) as base_rate,
-        cast(avg(base_log_loss) as double) as base_log_loss,
-        cast(avg(base_squared_error) as double) as base_brier_score
+        cast(avg(exact_base_log_loss) as double) as base_log_loss,
+        cast(avg(exact_base_squared_error) as double) as base_brier_score
     from with_losses
     group by model_name, model_version, flight_date
 )

@@ -157,7 +157,12 @@ def _correct(lakehouse: Lakehouse) -> None:
     told = [
         json.loads(line) for line in (folder / "flight_actuals_2013-09-01.jsonl").read_text().splitlines()
     ]
-    arrived = [event for event in told if event["event_type"] == "arrived"][:CORRECTED]
+    # What arrives after midnight was scheduled the day before.
+    arrived = [
+        event
+        for event in told
+        if event["event_type"] == "arrived" and event["sched_dep_at"] >= "2013-09-01T04"
+    ][:CORRECTED]
     for event in arrived:
         event["delay_minutes"] += 60
         event["reported_at"] = "2013-09-04T15:00:00Z"

@@ -57,11 +57,10 @@ def test_a_table_with_other_columns_is_refused_by_name(story) -> None:
 def test_a_planted_leak_is_caught(story) -> None:
     lakehouse = story.lakehouse
     features = f"{lakehouse.full}.flight_features"
+    flight = lakehouse.spark.sql(f"select min(flight_id) as flight from {features}").collect()[0]["flight"]
     lakehouse.spark.sql(
-        f"""
-        update {features} set carrier_departures_as_of = predict_at + interval 1 minute
-        where flight_id = (select min(flight_id) from {features})
-        """
+        f"update {features} set carrier_departures_as_of = predict_at + interval 1 minute "
+        f"where flight_id = '{flight}'"
     )
     with pytest.raises(LakehouseError, match=r"Got 1 result, configured to fail if != 0"):
         lakehouse.dbt("test", "--select", "flight_features,test_name:known_by", schema=lakehouse.full)

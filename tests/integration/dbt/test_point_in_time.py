@@ -1,0 +1,137 @@
+"""The point-in-time join against a naive search, row by row, through everything that was known."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from lakehouse.dbt.project import run_dbt
+
+MACRO_CALL = """
+{{ point_in_time_join(
+    spine='pit_spine',
+    spine_time='at',
+    keys={'origin': 'airport', 'carrier': 'airline'},
+    features=[
+        {'from': 'pit_weather', 'time': 'known_at', 'time_as': 'weather_known_at',
+         'columns': ['wind', 'gust'], 'max_age': 'interval 3 hours'},
+        {'from': 'pit_queue', 'time': 'as_of', 'time_as': 'queue_as_of',
+         'columns': {'waiting': 'queue_waiting'}},
+    ],
+) }}
+"""
+MAX_AGE = timedelta(hours=3)
+# The hours around both changes of New York's clocks, told in UTC.
+STARTS = (datetime(2013, 3, 10, 5, tzinfo=UTC), datetime(2013, 11, 3, 4, tzinfo=UTC))
+
+# Parts that a join without a separator, or with one, would mistake for each other.
+keys = st.sampled_from([None, "", "a", "b", "ab", "a|b", "|", "b|a", "null"])
+values = st.none() | st.integers(-2, 2)
+instants = st.builds(
+    lambda start, quarters: start + timedelta(minutes=15 * quarters),
+    st.sampled_from(STARTS),
+    st.integers(0, 20),
+)
+
+
+@dataclass(frozen=True)
+class Spine:
+    number: int
+    origin: str | None
+    carrier: str | None
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Feature:
+    airport: str | None
+    airline: str | None
+    known_at: datetime
+    values: tuple[int | None, ...]
+
+
+def features(width: int) -> st.SearchStrategy[list[Feature]]:
+    return st.lists(st.builds(Feature, keys, keys, instants, st.tuples(*[values] * width)), max_size=12)
+
+
+spines = st.lists(st.tuples(keys, keys, instants), min_size=1, max_size=8).map(
+    lambda rows: [Spine(number, *row) for number, row in enumerate(rows)]
+)
+
+
+def oracle(row: Spine, table: list[Feature], max_age: timedelta | None) -> tuple[object, ...]:
+    """What was known: the latest row of the key, of equal times the greatest, NULL least; taken whole."""
+    width = len(table[0].values) if table else 0
+    known = [
+        found
+        for found in table
+        if None not in (row.origin, row.carrier)
+        and (found.airport, found.airline) == (row.origin, row.carrier)
+        and found.known_at <= row.at
+    ]
+    if not known:
+        return (None,) * (1 + width)
+
+    def rank(found: Feature) -> tuple[object, ...]:
+        return (found.known_at, [(value is not None, value or 0) for value in found.values])
+
+    last = max(known, key=rank)
+    if max_age is not None and last.known_at < row.at - max_age:
+        return (None,) * (1 + width)
+    return (last.known_at, *last.values)
+
+
+@pytest.fixture(scope="module")
+def joined_sql(_engine: None, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The macro's SQL, as dbt compiles it."""
+    printed = run_dbt(
+        ["--quiet", "compile", "--inline", MACRO_CALL, "--output", "json"],
+        target_path=tmp_path_factory.mktemp("compiled"),
+    ).output
+    compiled: str = json.loads(printed[printed.index("{") :])["compiled"]
+    return compiled
+
+
+def _view(spark: SparkSession, name: str, rows: list[dict[str, object]], schema: pa.Schema) -> None:
+    # The schema once more, as Spark's: an empty table needs it.
+    frame = spark.createDataFrame(pa.Table.from_pylist(rows, schema), from_arrow_schema(schema))
+    frame.createOrReplaceTempView(name)
+
+
+TIME = pa.timestamp("us", "UTC")
+SPINE = pa.schema([("number", pa.int64()), ("origin", pa.string()), ("carrier", pa.string()), ("at", TIME)])
+KEY = [("airport", pa.string()), ("airline", pa.string())]
+WEATHER = pa.schema([*KEY, ("known_at", TIME), ("wind", pa.int64()), ("gust", pa.int64())])
+QUEUE = pa.schema([*KEY, ("as_of", TIME), ("waiting", pa.int64())])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(spine=spines, weather=features(2), queue=features(1))
+def test_each_row_sees_what_a_naive_search_finds(
+    spark: SparkSession, joined_sql: str, spine: list[Spine], weather: list[Feature], queue: list[Feature]
+) -> None:
+    _view(spark, "pit_spine", [vars(row) for row in spine], SPINE)
+    for name, schema, table in (("pit_weather", WEATHER, weather), ("pit_queue", QUEUE, queue)):
+        columns = schema.names
+        rows = [
+            dict(zip(columns, (row.airport, row.airline, row.known_at, *row.values), strict=True))
+            for row in table
+        ]
+        _view(spark, name, rows, schema)
+    found = spark.sql(joined_sql).toArrow().sort_by("number").to_pylist()
+    expected = []
+    for row in spine:
+        wind = oracle(row, weather, MAX_AGE) if weather else (None, None, None)
+        waiting = oracle(row, queue, None) if queue else (None, None)
+        expected.append(
+            vars(row)
+            | dict(zip(("weather_known_at", "wind", "gust"), wind, strict=True))
+            | dict(zip(("queue_as_of", "queue_waiting"), waiting, strict=True))
+        )
+    assert found == expected

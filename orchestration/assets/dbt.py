@@ -14,7 +14,7 @@ from expectations.suite import Gate
 from lakehouse.dbt.project import manifest
 from lakehouse.engine.session import spark_session
 from orchestration.partitions import DAYS, ONE_RUN, days_of
-from orchestration.resources import EngineDbt
+from orchestration.resources import EVERY_ROW, EngineDbt
 from orchestration.translator import Translator
 
 # dbt tag → the gates that must have passed before its models are built. Marts have none: they read what is
@@ -24,9 +24,6 @@ STRETCHES: dict[str, tuple[Gate, ...]] = {
     "training": ("features",),
     "marts": (),
 }
-
-# Tests of views and seeds as a whole: for development, where `dbt build` runs them.
-EVERY_ROW = "tag:every_row"
 
 
 def _dbt_definition(tag: str, gates: tuple[Gate, ...]) -> dg.AssetsDefinition:

@@ -17,8 +17,8 @@ from lakehouse.settings import PROJECT_ROOT, Settings
 from tests.faults.engine_helpers import bare_dbt, output, start
 
 ENGINE = "engine = server.ensure_engine(); print(engine.pid, engine.instance)"
-# A write that takes many minutes, row by row. Without code generation: a generated loop over a range looks for
-# its cancellation only when a row group is written.
+# A write that takes many minutes, row by row. Without code generation: a generated loop over a range looks
+# for its cancellation only when a row group is written.
 LONG_WRITE = """
 spark = spark_session()
 spark.conf.set("spark.sql.codegen.wholeStage", "false")

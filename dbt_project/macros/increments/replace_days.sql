@@ -37,6 +37,9 @@
     {%- endcall -%}
     {%- do persist_docs(target_relation, model) -%}
   {%- else -%}
+    {%- if flags.EMPTY -%}
+      {%- do require_same_columns(target_relation, prepare_columns(target_relation, compiled_code)) -%}
+    {%- endif -%}
     {%- call noop_statement('main', 'no new day') -%}select 1{%- endcall -%}
     {%- do persist_docs(target_relation, model) -%}
   {%- endif -%}

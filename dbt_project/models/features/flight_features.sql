@@ -65,8 +65,8 @@ with_schedule as (
     from scheduled_flights
 ),
 
--- A flight is due, and scored, when all that was known at its instant has been delivered. A delivery until an instant
--- holds what became known before it, not at it.
+-- A flight is due, and scored, when all that was known at its instant has been delivered. A delivery until an
+-- instant holds what became known before it, not at it.
 due_flights as (
     select flights.*
     from with_schedule as flights

@@ -85,7 +85,8 @@ with_base_rate as (
 with_losses as (
     select
         *,
-        cast(round(-ln(greatest(if(is_late = 1, score, 1 - score), 1e-9)), 9) as decimal(18, 9)) as exact_log_loss,
+        cast(round(-ln(greatest(if(is_late = 1, score, 1 - score), 1e-9)), 9) as decimal(18, 9))
+            as exact_log_loss,
         cast((score - is_late) * (score - is_late) as decimal(18, 12)) as exact_squared_error,
         cast(round(-ln(greatest(if(is_late = 1, base_rate, 1 - base_rate), 1e-9)), 9) as decimal(18, 9))
             as exact_base_log_loss,

@@ -51,12 +51,13 @@ def test_reproduced_after_a_correction_but_not_after_tampering(own: Platform) ->
     assert ("column", "hour") in [(found.what, found.name) for found in altered.differences]
     assert {found.name for found in altered.differences if found.what == "column"} == {"hour"}
 
+    # The newest version may share this file.
+    spark.sql(f"create table {own.schema}.copy using delta as select * from {own.training}")
     path.unlink()
     lost = reproduce.read(spark, first.run_id)
     assert [found.what for found in lost.differences] == ["file"]
     assert path.name in lost.differences[0].found
 
-    spark.sql(f"create table {own.schema}.copy using delta as select * from {own.training}")
     spark.sql(f"drop table {own.training}")
     spark.sql(f"create table {own.training} using delta as select * from {own.schema}.copy")
     remade = reproduce.read(spark, first.run_id)

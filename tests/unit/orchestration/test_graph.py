@@ -69,8 +69,11 @@ def test_every_dbt_test_is_a_check(graph: AssetGraph) -> None:
         if node["resource_type"] == "test"
         # A test of what others write runs where that is checked: ingestion, and scoring.
         and not all(parent.startswith("source.") for parent in node["depends_on"]["nodes"])
+        # Views and seeds as a whole are tested by `dbt build`; the gates look at the days that changed.
+        and "every_row" not in node["tags"]
     }
     checks = {key.name for key in graph.asset_check_keys}
+    assert len(tests) >= 10
     assert tests <= checks
 
 

@@ -1,0 +1,22 @@
+{#-
+  Refuses, before anything is built, what would damage the production target: other people's models, and pinned
+  versions of training sets, stand on its tables. A full refresh is none of it: the log and the older versions stay.
+-#}
+{% macro protect_production() -%}
+  {%- if execute and target.name == 'prod' and flags.WHICH in ['run', 'build', 'snapshot', 'seed', 'retry', 'clone'] -%}
+    {%- if flags.EMPTY -%}
+      {%- do refuse_in_production('--empty', 'its views would show no row') -%}
+    {%- endif -%}
+    {%- if flags.SAMPLE -%}
+      {%- do refuse_in_production('--sample', 'its tables would hold a part of their rows') -%}
+    {%- endif -%}
+    {%- if flags.WHICH == 'clone' -%}
+      {%- do refuse_in_production('dbt clone', 'its tables would be those of another schema') -%}
+    {%- endif -%}
+  {%- endif -%}
+{%- endmacro %}
+
+{% macro refuse_in_production(what, because) -%}
+  {%- do exceptions.raise_compiler_error(
+    what ~ ' on the target prod is refused: ' ~ because ~ '. Leave out `--target prod`: your own schema can have it.') -%}
+{%- endmacro %}

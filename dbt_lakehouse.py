@@ -1,6 +1,9 @@
 """The plugin by which a bare `dbt run` finds the engine: dbt loads every top-level module named `dbt_*`."""
 
+import re
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 from dbt.flags import get_flags
 from dbt.plugins.manager import dbtPlugin
@@ -27,6 +30,31 @@ class LakehouseEngine(dbtPlugin):
         from lakehouse.engine.session import spark_session
 
         spark_session()
+        _tell_errors_without_plans()
+
+
+# Where Spark's message goes over into the plan of the statement, often a hundred lines of it.
+_PLAN = re.compile(r";\n\s*'?[A-Z][A-Za-z]+[\s\[(].*|\n\s*JVM stacktrace:.*", re.DOTALL)
+
+
+def without_plan(message: str) -> str:
+    """Spark's error without the tree of the statement's plan: what is wrong, and where."""
+    return _PLAN.sub("", message)
+
+
+def _tell_errors_without_plans() -> None:
+    from dbt.adapters.spark.session import Cursor
+    from dbt_common.exceptions import DbtRuntimeError
+
+    execute: Callable[..., None] = Cursor.execute
+
+    def readable(self: Cursor, sql: str, *parameters: Any) -> None:
+        try:
+            execute(self, sql, *parameters)
+        except DbtRuntimeError as error:
+            raise DbtRuntimeError(without_plan(str(error.msg))) from error
+
+    Cursor.execute = readable
 
 
 plugins = [LakehouseEngine]

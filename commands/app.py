@@ -33,6 +33,9 @@ COMMANDS = {
     "score": Entry("commands.score:score", "Score a day or a range of days into the predictions table."),
     "reproduce": Entry("commands.reproduce:reproduce", "Read a run's training set again and compare it."),
     "diff": Entry("commands.diff:diff", "How the training sets of two runs differ."),
+    "time-travel": Entry(
+        "commands.time_travel:time_travel", "Build dbt models from past versions of their inputs."
+    ),
     "materialize": Entry("commands.materialize:materialize", "Materialize assets of the graph."),
 }
 

@@ -2,7 +2,10 @@
 
 import pytest
 
+from lakehouse.dbt import time_travel
 from lakehouse.delta.content_hash import content_hash
+from lakehouse.delta.table import TableVersion, table_id
+from lakehouse.errors import LakehouseError
 
 # Several dbt builds: minutes, not seconds.
 pytestmark = pytest.mark.slow
@@ -55,3 +58,26 @@ def test_nothing_new_is_no_commit(story) -> None:
 def test_what_bronze_did_not_touch_is_not_written(story) -> None:
     # The second chapter brought the schedule of the 4th, the third none.
     assert [commit["version"] for commit in story.lakehouse.commits("int_flights")] == [1, 0]
+
+
+def test_time_travel_makes_a_past_table_again(story, tmp_path) -> None:
+    lakehouse = story.lakehouse
+    spark, past = lakehouse.spark, f"{lakehouse.schema}_past"
+    # Bronze as the first chapter left it: one commit a source, after the empty table's.
+    pins = [
+        TableVersion(name, table_id(spark, name), 1)
+        for name in (f"{lakehouse.bronze}.{source}" for source in ("flight_actuals", "deliveries"))
+    ]
+    as_it_was = spark.sql(f"select * from {lakehouse.schema}.int_flight_events version as of 0")
+    try:
+        built = time_travel.build(
+            spark, past, ["+int_flight_events"], pins, bronze=lakehouse.bronze, target_path=tmp_path
+        )
+        assert {pin.name for pin in pins} < {pin.name for pin in built.pins}
+        assert content_hash(lakehouse.table("int_flight_events", past)) == content_hash(as_it_was)
+        assert content_hash(lakehouse.table("int_flight_events")) != content_hash(as_it_was)
+        with pytest.raises(LakehouseError, match=f"there is a schema {past} already"):
+            time_travel.build(spark, past, ["int_flight_events"], bronze=lakehouse.bronze)
+    finally:
+        spark.sql(f"drop schema if exists {past} cascade")
+        spark.sql(f"drop schema if exists {past}_bronze cascade")

@@ -1,0 +1,46 @@
+"""`lakehouse time-travel`: build dbt models from past versions of their inputs, in a schema of their own."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from commands.output import AsJson, facts, print_json, progress
+from lakehouse.dbt.time_travel import build
+from lakehouse.delta.table import TableVersion, table_id
+from lakehouse.engine.session import spark_session
+from lakehouse.errors import LakehouseError
+
+EPILOG = (
+    "Example: lakehouse time-travel october --select +flight_features --as-of 2013-10-05T12:00:00 "
+    "--pin bronze.aircraft@0"
+)
+
+
+def time_travel(
+    schema: Annotated[str, typer.Argument(help="A new schema, for the models and the views that they read.")],
+    select: Annotated[list[str], typer.Option(help="dbt's selection; may be given more than once.")],
+    as_of: Annotated[
+        datetime | None, typer.Option(help="Read bronze as this warehouse had it then (UTC).")
+    ] = None,
+    pin: Annotated[
+        list[str] | None,
+        typer.Option(help="TABLE@VERSION of a bronze table, or of a model that is read instead of built."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build models as past versions of their inputs would have made them. Drop the schema when done."""
+    spark = spark_session()
+    pins: list[TableVersion] = []
+    for text in pin or []:
+        found = re.fullmatch(r"(\w+\.\w+)@v?(\d+)", text)
+        if found is None:
+            raise LakehouseError(f"{text!r} is no pin", "write it as bronze.flight_actuals@12")
+        pins.append(TableVersion(found[1], table_id(spark, found[1]), int(found[2])))
+    instant = as_of.replace(tzinfo=UTC) if as_of else None
+    result = build(spark, schema, select, pins, as_of=instant, progress=progress)
+    if as_json:
+        print_json(result)
+    else:
+        facts({"schema": result.schema, **{pinned.name: pinned.version for pinned in result.pins}})

@@ -1,0 +1,111 @@
+"""dbt models as past versions of their inputs would have made them, in a schema of their own."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from lakehouse.dbt.project import DbtResult, run_dbt
+from lakehouse.delta.table import TableVersion, check_identity, current_version, sql_text, table_id
+from lakehouse.errors import LakehouseError
+
+
+@dataclass(frozen=True)
+class PastBuild:
+    """What was built, and from what.
+
+    Args:
+        schema: where the models are; the views that they read are in `bronze_schema`, and beside them where a
+            model itself was pinned.
+        pins: every table that the build could read, at the version that it saw.
+    """
+
+    schema: str
+    bronze_schema: str
+    pins: tuple[TableVersion, ...]
+    dbt: DbtResult
+
+
+def version_as_of(spark: SparkSession, name: str, instant: datetime) -> TableVersion:
+    """The version of a table that was the newest at an instant.
+
+    Args:
+        name: `schema.table`.
+        instant: with a time zone.
+
+    Raises:
+        LakehouseError: there is no such table, or it did not exist then.
+    """
+    at = instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    rows = spark.sql(
+        f"select max(version) as version from (describe history {name}) where timestamp <= timestamp'{at}'"
+    ).collect()
+    if rows[0]["version"] is None:
+        raise LakehouseError(
+            f"{name} has no version of {instant.isoformat()}", "it was made later: pin a version by number"
+        )
+    return TableVersion(name, table_id(spark, name), int(rows[0]["version"]))
+
+
+def build(
+    spark: SparkSession,
+    schema: str,
+    select: Sequence[str],
+    pins: Sequence[TableVersion] = (),
+    *,
+    as_of: datetime | None = None,
+    bronze: str = "bronze",
+    target_path: Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> PastBuild:
+    """Build models from pinned versions of their sources, or of models upstream, into a new schema.
+
+    Nothing is copied: each pinned table is a view on its version. The schema stays until it is dropped.
+
+    Args:
+        schema: a schema that does not exist yet.
+        select: dbt's selection, as `["+flight_features"]`.
+        pins: bronze tables, and models that are not to be built but read as they were.
+        as_of: the instant whose bronze is read where no pin says otherwise; now by default.
+        bronze: the schema of the sources.
+
+    Raises:
+        LakehouseError: the schema exists, a pinned table was dropped and made anew, or dbt failed.
+    """
+    bronze_schema = f"{schema}_bronze"
+    for name in (schema, bronze_schema):
+        if spark.catalog.databaseExists(name):
+            raise LakehouseError(f"there is a schema {name} already", "name another one, or drop it")
+    pinned = {pin.name: pin for pin in pins}
+    for row in spark.sql(f"show tables in {bronze}").collect():
+        source = f"{bronze}.{row['tableName']}"
+        if source not in pinned and not row["isTemporary"]:
+            found = version_as_of(spark, source, as_of) if as_of else current_version(spark, source)
+            pinned[source] = found
+    for pin in pinned.values():
+        check_identity(spark, pin)
+    for name in (schema, bronze_schema):
+        spark.sql(f"create schema {name}")
+    models: list[str] = []
+    for pin in pinned.values():
+        owner, _, table = pin.name.partition(".")
+        if owner != bronze:
+            models.append(table)
+        progress(f"{pin} is read")
+        spark.sql(
+            f"create view {bronze_schema if owner == bronze else schema}.{table} "
+            f"comment {sql_text(f'{pin}, table {pin.table_id}')} "
+            f"as select * from {pin.name} version as of {pin.version}"
+        )
+    excluded = ["--exclude", *models] if models else []
+    progress(f"dbt builds {' '.join(select)} into {schema}")
+    result = run_dbt(
+        ["build", "--select", *select, *excluded, "--exclude-resource-type", "test", "unit_test"],
+        variables={"bronze_schema": bronze_schema},
+        target="dev",
+        target_path=target_path,
+        environment={"LAKEHOUSE_DBT_SCHEMA": schema},
+    )
+    return PastBuild(schema, bronze_schema, tuple(pinned.values()), result)

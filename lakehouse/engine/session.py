@@ -1,6 +1,7 @@
 """The one helper that hands out Spark sessions: on our engine, or on the user's own server (SPARK_REMOTE)."""
 
 import atexit
+import logging
 import os
 import signal
 import sys
@@ -21,8 +22,9 @@ from lakehouse.engine import server, state
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings, settings
 
-# They print each error's SQL and stack as JSON on standard error, beside the exception that says it all.
-_LOGS_ERRORS_TWICE = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
+# They print each error's SQL and stack on standard error, beside the exception that says it all. PySpark
+# switches the last one off, and Alembic's set-up of logging (MLflow, Dagster) on again: a level stays.
+_LOG_ERRORS_TWICE = ("SQLQueryContextLogger", "DataFrameQueryContextLogger", "pyspark.sql.connect.logging")
 
 
 class _Current:
@@ -129,8 +131,8 @@ def _open(target: str, deadline: int) -> ConnectSession:
         session.conf.set("spark.sql.session.timeZone", "UTC")
         return session
 
-    for name in _LOGS_ERRORS_TWICE:
-        PySparkLogger.getLogger(name).disabled = True
+    for name in _LOG_ERRORS_TWICE:
+        PySparkLogger.getLogger(name).setLevel(logging.CRITICAL + 1)
     ConnectSession._default_session = None  # pyright: ignore[reportPrivateUsage]
     ConnectSession._active_session = threading.local()  # pyright: ignore[reportPrivateUsage]
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spark-connect")

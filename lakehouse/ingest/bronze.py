@@ -3,6 +3,7 @@
 # pyarrow ships no types.
 # pyright: reportUnknownParameterType=false
 
+import json
 import os
 import tempfile
 from collections.abc import Generator, Mapping
@@ -111,7 +112,11 @@ def append_once(spark: SparkSession, name: str, rows: pa.Table, among: str) -> N
             """,
             offered=offered,
         )
-        options = {"mergeSchema": "true", "maxRecordsPerFile": str(_ROWS_PER_FILE)}
+        options = {
+            "mergeSchema": "true",
+            "maxRecordsPerFile": str(_ROWS_PER_FILE),
+            "userMetadata": json.dumps({"batches": _batches(rows)}),
+        }
         for _ in range(_ATTEMPTS):
             try:
                 missing.writeTo(name).options(**options).append()
@@ -121,6 +126,11 @@ def append_once(spark: SparkSession, name: str, rows: pa.Table, among: str) -> N
             else:
                 return
     raise LakehouseError(f"{name}: others wrote to it during all of {_ATTEMPTS} attempts", "run it again")
+
+
+def _batches(rows: pa.Table) -> list[str]:
+    """The batches offered, for the commit's note: dbt's increments find what is new by it, without a scan."""
+    return sorted(rows.column("_batch_id").unique().to_pylist())
 
 
 def held_batches(spark: SparkSession, name: str, condition: str) -> dict[str, HeldBatch]:

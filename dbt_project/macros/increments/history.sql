@@ -1,7 +1,7 @@
 {#- Delta's log as the increments read it. -#}
 
 {#-
-  The latest commits of a table, newest first: {version, at, note, changes_rows}, back to `version` at least.
+  The latest commits of a table, newest first: {version, at, note, batches, changes_rows}, back to `version` at least.
 -#}
 {% macro commits_since(relation, version=none) -%}
   {%- set commits = read_commits(relation, 40) -%}
@@ -25,6 +25,7 @@
       'version': row.version | int,
       'at': row.timestamp | string,
       'note': note if note and 'read' in note else none,
+      'batches': note.batches if note and 'batches' in note else none,
       'changes_rows': row.operation not in harmless,
     }) -%}
   {%- endfor -%}

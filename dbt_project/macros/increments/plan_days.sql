@@ -112,8 +112,9 @@
 {#-
   What is new in a bronze source: {name, seen: {version, at, until}, days: ISO dates or 'all'}.
 
-  New rows are those of batches that the version seen last did not hold. A batch's instant of ingestion is taken a
-  little before its commit, so of two that land at once the earlier may come later: the last hour is looked at again.
+  New rows are those of the batches that the commits since then name, as ingestion does. Where one names none (another
+  writer's), they are those of batches that the version seen last did not hold. A batch's instant of ingestion is taken
+  a little before its commit, so of two that land at once the earlier may come later: the last hour is looked at again.
 -#}
 {% macro days_of_source(input, read) -%}
   {%- set relation = source(input.get('schema', 'bronze'), input.source) -%}
@@ -136,11 +137,21 @@
   {%- if seen.version == before.version -%}
     {%- do return({'name': name, 'seen': seen, 'days': []}) -%}
   {%- endif -%}
+  {%- set landed = namespace(batches=[], named=true) -%}
+  {%- for commit in commits if commit.version > before.version and commit.changes_rows -%}
+    {%- set landed.batches = landed.batches + (commit.batches or []) -%}
+    {%- set landed.named = landed.named and commit.batches is not none -%}
+  {%- endfor -%}
   {%- set since = "timestamp'" ~ before.at ~ "' - interval 1 hour" -%}
+  {%- if landed.named -%}
+    {%- set is_new = batch ~ " in ('" ~ landed.batches | unique | join("', '") ~ "')" -%}
+  {%- else -%}
+    {%- set is_new = instant ~ " > " ~ since ~ " and " ~ batch ~ " not in (select " ~ batch ~ " from " ~ relation
+      ~ " version as of " ~ before.version ~ " where " ~ instant ~ " > " ~ since ~ ")" -%}
+  {%- endif -%}
   {%- set rows = run_query(
     "select array_join(array_sort(collect_set(cast(" ~ input.day ~ " as string))), ',') as days from " ~ relation
-    ~ " where " ~ instant ~ " > " ~ since ~ " and " ~ batch ~ " not in (select " ~ batch ~ " from " ~ relation
-    ~ " version as of " ~ before.version ~ " where " ~ instant ~ " > " ~ since ~ ")"
+    ~ " where " ~ is_new
   ).rows -%}
   {%- set new_days = (rows[0].days or '') | string -%}
   {%- do return({'name': name, 'seen': seen, 'days': new_days.split(',') if new_days else []}) -%}

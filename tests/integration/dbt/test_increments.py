@@ -29,13 +29,14 @@ def test_features_made_at_the_hour_are_those_made_later(story) -> None:
 
 
 def test_a_correction_computes_just_the_days_that_it_reaches(story) -> None:
-    # Told on the 4th, it may reach features of the 4th and of the night after; labels it changes on the 1st.
+    # Told on the 4th, it may reach features of the 4th and of the night after; labels it changes on the 1st. What
+    # else was told on the 4th is of flights of the 3rd and 4th: the 2nd is left alone.
     days = story.days_of_third
     assert days["int_flight_events"] == [["2013-09-04", "2013-09-04"]]
     assert days["feat_origin_departures"] == [["2013-09-04", "2013-09-05"]]
     assert all(first >= "2013-09-04" for first, _ in days["flight_features"])
     assert days["flight_training_set"][0] == ["2013-09-01", "2013-09-01"]
-    assert all(first >= "2013-09-04" for first, _ in days["flight_training_set"][1:])
+    assert all(first >= "2013-09-03" for first, _ in days["flight_training_set"][1:])
 
 
 def test_a_correction_changes_labels_and_no_feature(story) -> None:

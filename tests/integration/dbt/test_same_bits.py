@@ -31,6 +31,8 @@ def floating_columns(story) -> set[str]:
     return {
         name
         for model in lakehouse.compiled()
+        # Ephemeral models are nothing that could be asked.
+        if lakehouse.spark.catalog.tableExists(f"{lakehouse.schema}.{model}")
         for name, kind in lakehouse.table(model).dtypes
         if kind in ("double", "float")
     }

@@ -29,8 +29,8 @@ def test_features_made_at_the_hour_are_those_made_later(story) -> None:
 
 
 def test_a_correction_computes_just_the_days_that_it_reaches(story) -> None:
-    # Told on the 4th, it may reach features of the 4th and of the night after; labels it changes on the 1st. What
-    # else was told on the 4th is of flights of the 3rd and 4th: the 2nd is left alone.
+    # Told on the 4th, it may reach features of the 4th and of the night after; labels it changes on the 1st.
+    # What else was told on the 4th is of flights of the 3rd and 4th: the 2nd is left alone.
     days = story.days_of_third
     assert days["int_flight_events"] == [["2013-09-04", "2013-09-04"]]
     assert days["feat_origin_departures"] == [["2013-09-04", "2013-09-05"]]

@@ -26,7 +26,7 @@ def time_travel(
     ] = None,
     pin: Annotated[
         list[str] | None,
-        typer.Option(help="TABLE@VERSION of a bronze table, or of a model that is read instead of built."),
+        typer.Option(help="TABLE@VERSION[#ID] of a bronze table, or of a model that is read, not built."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -34,10 +34,12 @@ def time_travel(
     spark = spark_session()
     pins: list[TableVersion] = []
     for text in pin or []:
-        found = re.fullmatch(r"(\w+\.\w+)@v?(\d+)", text)
+        found = re.fullmatch(r"(\w+\.\w+)@v?(\d+)(?:#([0-9a-f-]{36}))?", text)
         if found is None:
-            raise LakehouseError(f"{text!r} is no pin", "write it as bronze.flight_actuals@12")
-        pins.append(TableVersion(found[1], table_id(spark, found[1]), int(found[2])))
+            raise LakehouseError(
+                f"{text!r} is no pin", "write it as bronze.flight_actuals@12, or with the table's id: @12#ID"
+            )
+        pins.append(TableVersion(found[1], found[3] or table_id(spark, found[1]), int(found[2])))
     instant = as_of.replace(tzinfo=UTC) if as_of else None
     result = build(spark, schema, select, pins, as_of=instant, progress=progress)
     if as_json:

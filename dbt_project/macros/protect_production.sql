@@ -3,15 +3,12 @@
   versions of training sets, stand on its tables. A full refresh is none of it: the log and the older versions stay.
 -#}
 {% macro protect_production() -%}
-  {%- if execute and target.name == 'prod' and flags.WHICH in ['run', 'build', 'snapshot', 'seed', 'retry', 'clone'] -%}
+  {%- if execute and target.name == 'prod' and flags.WHICH in ['run', 'build', 'snapshot', 'seed', 'retry'] -%}
     {%- if flags.EMPTY -%}
       {%- do refuse_in_production('--empty', 'its views would show no row') -%}
     {%- endif -%}
     {%- if flags.SAMPLE -%}
       {%- do refuse_in_production('--sample', 'its tables would hold a part of their rows') -%}
-    {%- endif -%}
-    {%- if flags.WHICH == 'clone' -%}
-      {%- do refuse_in_production('dbt clone', 'its tables would be those of another schema') -%}
     {%- endif -%}
   {%- endif -%}
 {%- endmacro %}
@@ -19,4 +16,12 @@
 {% macro refuse_in_production(what, because) -%}
   {%- do exceptions.raise_compiler_error(
     what ~ ' on the target prod is refused: ' ~ because ~ '. Leave out `--target prod`: your own schema can have it.') -%}
+{%- endmacro %}
+
+{#- `dbt clone` runs no hooks; it asks this before it makes anything. -#}
+{% macro spark__can_clone_table() -%}
+  {%- if target.name == 'prod' -%}
+    {%- do refuse_in_production('dbt clone', 'its tables would be those of another schema') -%}
+  {%- endif -%}
+  {%- do return(true) -%}
 {%- endmacro %}

@@ -1,6 +1,6 @@
 """dbt models as past versions of their inputs would have made them, in a schema of their own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,10 +86,41 @@ def build(
             pinned[source] = found
     for pin in pinned.values():
         check_identity(spark, pin)
-    for name in (schema, bronze_schema):
-        spark.sql(f"create schema {name}")
+    try:
+        for name in (schema, bronze_schema):
+            spark.sql(f"create schema {name}")
+        models = _view_pins(spark, schema, bronze_schema, bronze, pinned.values(), progress)
+        progress(f"dbt builds {' '.join(select)} into {schema}")
+        result = run_dbt(
+            [
+                *("build", "--select", *select),
+                *(("--exclude", *models) if models else ()),
+                *("--exclude-resource-type", "test", "unit_test"),
+            ],
+            variables={"bronze_schema": bronze_schema},
+            target="dev",
+            target_path=target_path,
+            environment={"LAKEHOUSE_DBT_SCHEMA": schema},
+        )
+    except LakehouseError:
+        # Half a build is nobody's: the same command can be given again.
+        for name in (schema, bronze_schema):
+            spark.sql(f"drop schema if exists {name} cascade")
+        raise
+    return PastBuild(schema, bronze_schema, tuple(pinned.values()), result)
+
+
+def _view_pins(
+    spark: SparkSession,
+    schema: str,
+    bronze_schema: str,
+    bronze: str,
+    pins: Iterable[TableVersion],
+    progress: Callable[[str], None],
+) -> list[str]:
+    """Make a view on each pinned version; returns the models among them, which are then not built."""
     models: list[str] = []
-    for pin in pinned.values():
+    for pin in pins:
         owner, _, table = pin.name.partition(".")
         if owner != bronze:
             models.append(table)
@@ -99,13 +130,4 @@ def build(
             f"comment {sql_text(f'{pin}, table {pin.table_id}')} "
             f"as select * from {pin.name} version as of {pin.version}"
         )
-    excluded = ["--exclude", *models] if models else []
-    progress(f"dbt builds {' '.join(select)} into {schema}")
-    result = run_dbt(
-        ["build", "--select", *select, *excluded, "--exclude-resource-type", "test", "unit_test"],
-        variables={"bronze_schema": bronze_schema},
-        target="dev",
-        target_path=target_path,
-        environment={"LAKEHOUSE_DBT_SCHEMA": schema},
-    )
-    return PastBuild(schema, bronze_schema, tuple(pinned.values()), result)
+    return models

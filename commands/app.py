@@ -33,6 +33,7 @@ COMMANDS = {
     "score": Entry("commands.score:score", "Score a day or a range of days into the predictions table."),
     "reproduce": Entry("commands.reproduce:reproduce", "Read a run's training set again and compare it."),
     "diff": Entry("commands.diff:diff", "How the training sets of two runs differ."),
+    "plan": Entry("commands.plan:plan", "What a dbt build would do here, without doing it."),
     "time-travel": Entry(
         "commands.time_travel:time_travel", "Build dbt models from past versions of their inputs."
     ),

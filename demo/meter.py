@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 SAMPLE_SECONDS = 2.0
+LAUNCHER = "org.apache.spark.launcher.Main"
 
 
 @dataclass
@@ -68,9 +69,12 @@ class Meter:
         return [
             process
             for process in psutil.process_iter(["name", "cmdline"])
-            if process.info["name"] == "java"
-            and any(self._engine_dir in argument for argument in process.info["cmdline"] or ())
+            if process.info["name"] == "java" and self._serves(process.info["cmdline"] or ())
         ]
+
+    def _serves(self, command: Sequence[str]) -> bool:
+        """Whether a JVM is the engine; spark-submit starts one for a moment, to make its command."""
+        return LAUNCHER not in command and any(self._engine_dir in argument for argument in command)
 
 
 def _family(root: psutil.Process) -> set[psutil.Process]:

@@ -90,8 +90,13 @@ def to_bytes(rows: pd.DataFrame, suffix: str) -> bytes:
         return rows.to_csv(index=False, lineterminator="\n").encode()
     if suffix == ".jsonl":
         return rows.to_json(orient="records", lines=True).encode() if len(rows) else b""
+    table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
+    # A day without rows delivers the same columns: nothing in it tells that some hold text.
+    columns = [
+        field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in table.schema
+    ]
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None), sink)
+    pq.write_table(table.cast(pa.schema(columns)), sink)
     return sink.getvalue().to_pybytes()
 
 

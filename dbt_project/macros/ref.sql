@@ -5,15 +5,22 @@
 -#}
 {% macro ref() -%}
   {%- set relation = builtins.ref(*varargs, **kwargs) -%}
-  {%- if execute and target.name == 'prod' and model.resource_type == 'model'
-      and is_published(relation.identifier, model.config.get('meta', {}).get('gate')) -%}
-    {%- set relation = relation.incorporate(
-        path={'schema': var('published_schema')}, type='view') -%}
-    {%- if flags.WHICH in ['run', 'build'] and load_relation(relation) is none -%}
+  {%- if execute and model.resource_type == 'model' -%}
+    {%- set relation = as_read(relation, model.config.get('meta', {}).get('gate')) -%}
+    {%- if relation.schema == var('published_schema') and flags.WHICH in ['run', 'build']
+        and load_relation(relation) is none -%}
       {%- do exceptions.raise_compiler_error(
           relation ~ ' does not exist yet: it is made when its table passes its checks. Build the table, then run '
           ~ '`lakehouse check` and `lakehouse release`.') -%}
     {%- endif -%}
+  {%- endif -%}
+  {%- do return(relation) -%}
+{%- endmacro %}
+
+{#- A model's table, or in production the view of what is published, as a model of this gate reads it. -#}
+{% macro as_read(relation, gate) -%}
+  {%- if target.name == 'prod' and is_published(relation.identifier, gate) -%}
+    {%- set relation = relation.incorporate(path={'schema': var('published_schema')}, type='view') -%}
   {%- endif -%}
   {%- do return(relation) -%}
 {%- endmacro %}

@@ -28,7 +28,17 @@ FEATURE_TIMES = (
     "schedule_known_at",
     "weather_known_at",
     "origin_departures_as_of",
+    "origin_history_as_of",
+    "origin_arrivals_as_of",
     "carrier_departures_as_of",
+    "carrier_arrivals_as_of",
+    "origin_carrier_departures_as_of",
+    "carrier_history_as_of",
+    "dest_arrivals_as_of",
+    "region_arrivals_as_of",
+    "dest_history_as_of",
+    "route_history_as_of",
+    "flight_history_as_of",
     "previous_leg_known_at",
     "aircraft_known_at",
 )
@@ -59,12 +69,91 @@ def _departures(entity: str, prefixes: tuple[str, ...], most_rows: int) -> Suite
     )
 
 
+def _by_as_of(
+    table: str, key: tuple[str, ...], *expectations: Expectation, most_rows: int | None = None
+) -> Suite:
+    """A suite for a table with one row an entity and instant."""
+    return Suite(
+        table=f"features.{table}",
+        gate="features",
+        key=(*key, "as_of"),
+        day=day_column("as_of_date"),
+        rows=(*not_null(*key, "as_of", "as_of_date"), unique(*key, "as_of"), *expectations),
+        daily=Profile(expectations=(at_most("row_count", most_rows),)) if most_rows else None,
+    )
+
+
+def _arrivals(prefix: str, entity: str, hours: int) -> Suite:
+    name = {"dest": "destination"}.get(prefix, prefix)
+    return _by_as_of(
+        f"feat_{name}_arrivals",
+        (entity,),
+        # A single flight may be hours late on its way; a mean of none is NULL.
+        between(f"{prefix}_en_route_minutes_{hours}h", -200, 1000),
+        between(f"{prefix}_air_time_excess_minutes_{hours}h", -120, 500),
+    )
+
+
+def _histories() -> tuple[Suite, ...]:
+    """How flights of an entity arrived on earlier days, once a morning."""
+    return (
+        _by_as_of(
+            "feat_origin_history",
+            ("origin_code",),
+            one_of("origin_code", ORIGINS),
+            between("origin_late_share_1d", 0, 1),
+            between("all_late_share_7d", 0, 1),
+            between("origin_delay_minutes_7d", -30, 120),
+            most_rows=3,
+        ),
+        _by_as_of(
+            "feat_carrier_history",
+            ("carrier_code", "origin_code"),
+            between("carrier_late_excess_45d", -1, 1),
+            most_rows=60,
+        ),
+        _by_as_of(
+            "feat_destination_history",
+            ("dest_code", "departure_band"),
+            between("departure_band", 0, 5),
+            between("dest_late_excess_45d", -1, 1),
+        ),
+        _by_as_of(
+            "feat_route_history",
+            ("carrier_code", "origin_code", "dest_code", "departure_band"),
+            between("departure_band", 0, 5),
+            between("route_late_excess_45d", -1, 1),
+            at_least("route_flights_180d", 0),
+        ),
+        _by_as_of(
+            "feat_flight_history",
+            ("flight_code", "origin_code"),
+            between("flight_late_excess_30d", -1, 1),
+            between("flight_delay_minutes_7d", -30, 120),
+        ),
+    )
+
+
 def suites() -> tuple[Suite, ...]:
     """One suite a feature table; the flights last, as they stand on the others."""
     return (
         # 96 quarters of an hour, 100 when the clock goes back; 3 origins, up to 20 carriers.
         _departures("origin_code", ("origin", "all"), 300),
         _departures("carrier_code", ("carrier",), 2000),
+        _by_as_of(
+            "feat_origin_carrier_departures",
+            ("origin_code", "carrier_code"),
+            between("origin_carrier_late_15_share_5h", 0, 1),
+            between("origin_carrier_late_15_share_today", 0, 1),
+            between("origin_carrier_clipped_delay_minutes_2h", 0, 30),
+            at_least("origin_carrier_waiting", 0),
+            most_rows=6000,
+        ),
+        _arrivals("origin", "origin_code", 3),
+        _arrivals("carrier", "carrier_code", 6),
+        _arrivals("dest", "dest_code", 4),
+        _arrivals("region", "dest_region", 4),
+        *_histories(),
         Suite(
             table="features.feat_origin_weather",
             gate="features",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import FloatRect, Page, expect, sync_playwright
 
 from lakehouse.engine.ports import free_port
 from lakehouse.settings import PROJECT_ROOT
@@ -22,6 +22,15 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 IMAGES = PROJECT_ROOT / "docs" / "images"
 WAREHOUSE = Path(os.environ.get("LAKEHOUSE_BROWSER_WAREHOUSE", PROJECT_ROOT / "warehouse"))
+# The groups of the graph, from what arrives to how good the scores were.
+LAYERS = (
+    *("landing", "bronze", "gates", "staging", "history", "intermediate", "features", "published"),
+    *("training", "models", "predictions", "marts"),
+)
+# The part of the page that holds the graph.
+GRAPH = FloatRect(x=372, y=400, width=1470, height=310)
+# The part that holds a training run; beside it MLflow offers an assistant.
+RUN = FloatRect(x=200, y=0, width=1290, height=1100)
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -66,13 +75,16 @@ def page() -> Iterator[Page]:
 
 def test_the_lineage_shows_the_whole_way(links: dict[str, str], page: Page) -> None:
     page.goto(links["lineage"])
-    expect(page.get_by_text("models").first).to_be_visible(timeout=120_000)
+    for layer in LAYERS:
+        expect(page.locator("svg").get_by_text(layer, exact=True)).to_be_visible(timeout=120_000)
     page.get_by_text("Hide navigation").click()
-    page.keyboard.press("Alt+e")
-    # Long names are shortened in the middle; these are shown whole.
-    for asset in ("flight_actuals", "int_flights", "flight_features", "arrival_delay"):
-        expect(page.locator("svg").get_by_text(asset, exact=True).first).to_be_visible(timeout=60_000)
-    page.screenshot(path=IMAGES / "lineage.png")
+    page.screenshot(path=IMAGES / "lineage.png", clip=GRAPH)
+
+
+def test_an_asset_shows_what_it_stands_on_and_what_stands_on_it(links: dict[str, str], page: Page) -> None:
+    page.goto(f"{links['Dagster']}/assets/features/flight_features?view=lineage")
+    for asset in ("int_flights", "feat_aircraft_legs", "flight_features"):
+        expect(page.locator("svg").get_by_text(asset, exact=True).first).to_be_visible(timeout=120_000)
 
 
 def test_a_training_run_shows_its_metrics(links: dict[str, str], page: Page) -> None:
@@ -83,6 +95,6 @@ def test_a_training_run_shows_its_metrics(links: dict[str, str], page: Page) -> 
     page.goto(f"{links['MLflow']}/#/experiments/{run.experiment_id}/runs/{run.run_id}")
     expect(page.get_by_text(str(run.run_name)).first).to_be_visible(timeout=120_000)
     expect(page.get_by_text("best_log_loss").first).to_be_visible(timeout=30_000)
-    page.screenshot(path=IMAGES / "training-run.png")
+    page.screenshot(path=IMAGES / "training-run.png", clip=RUN)
     page.goto(f"{links['MLflow']}/#/experiments/{run.experiment_id}/runs/{run.run_id}/model-metrics")
     expect(page.get_by_text("log_loss").first).to_be_visible(timeout=60_000)

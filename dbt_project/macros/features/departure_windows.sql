@@ -10,21 +10,24 @@
   A flight known to be cancelled at a fact's instant is left out of it.
 
   Args:
-    entity: column of int_flights that the windows are taken for, such as origin_code.
-  Makes the CTEs of a model up to `departure_windows`, with the columns entity, as_of, as_of_date and
-    departures_1h, _3h      flights whose lateness by 15 became known in the last hours; late_15_1h, _3h: those late
-    measured_1h, _3h        flights whose clipped delay became known; clipped_delay_1h, _3h: its sum in minutes;
-                            late_30_1h, _3h: those late by 30
+    keys: columns of int_flights that make the entity, as ['origin_code'].
+    hours: lengths of the windows in hours, 20 at most: a day's rows look back on the day before.
+  Makes the CTEs of a model up to `departure_windows`, with the keys, as_of, as_of_date, for each window of N hours
+    departures_Nh           flights whose lateness by 15 became known in it; late_15_Nh: those late
+    measured_Nh             flights whose clipped delay became known in it; clipped_delay_Nh: its sum in minutes;
+                            late_30_Nh: those late by 30
+  and
+    departures_today        flights whose lateness by 15 became known since 3 in the morning; late_15_today: those late
     waiting, waiting_15     flights past their schedule and not known to have left, and those 15 minutes past it
 -#}
-{% macro departure_windows(entity) -%}
+{% macro departure_windows(keys, hours) -%}
 {%- set step = var('grid_minutes', 15) * 60 -%}
 {%- set counts = ['departures', 'late_15', 'measured', 'clipped_delay', 'late_30', 'waiting', 'waiting_15'] -%}
 flights as (
     select
         flight_id,
         flight_date,
-        {{ entity }} as entity,
+        {{ keys | join(',\n        ') }},
         sched_dep_at
     from {{ ref('int_flights') }}
     where {{ in_days('flight_date', before=1) }}
@@ -45,7 +48,9 @@ reports as (
 known_departures as (
     select
         flights.flight_id,
-        flights.entity,
+        {%- for key in keys %}
+        flights.{{ key }},
+        {%- endfor %}
         flights.sched_dep_at,
         least(min(reports.known_at), flights.sched_dep_at + interval 18 hours) as left_at,
         {%- for minutes in [30, 45] %}
@@ -60,12 +65,12 @@ known_departures as (
         {%- endfor %}
     from flights
     left join reports on flights.flight_id = reports.flight_id
-    group by flights.flight_id, flights.entity, flights.sched_dep_at
+    group by flights.flight_id, {% for key in keys %}flights.{{ key }}, {% endfor %}flights.sched_dep_at
 ),
 
 facts as (
     select
-        entity,
+        {{ keys | join(',\n        ') }},
         stack(
             5,
             sched_dep_at + interval 30 minutes,
@@ -100,14 +105,14 @@ facts as (
 -- An entity has rows on the days of its flights and on the days after them.
 entity_days as (
     select distinct
-        entity,
+        {{ keys | join(',\n        ') }},
         explode(array(flight_date, date_add(flight_date, 1))) as as_of_date
     from flights
 ),
 
 grid as (
     select
-        entity,
+        {{ keys | join(',\n        ') }},
         as_of_date,
         explode(sequence(
             {{ start_of_day('as_of_date') }},
@@ -121,14 +126,16 @@ grid as (
 -- A fact counts from the first grid instant at which it is known.
 instants as (
     select
-        entity,
+        {{ keys | join(',\n        ') }},
         (unix_seconds(known_at) + {{ step - 1 }}) div {{ step }} * {{ step }} as as_of_second,
         cast(null as date) as as_of_date,
         {{ counts | join(',\n        ') }}
     from facts
     union all
     select
-        grid.entity,
+        {%- for key in keys %}
+        grid.{{ key }},
+        {%- endfor %}
         unix_seconds(grid.as_of) as as_of_second,
         grid.as_of_date,
         {% for count in counts %}0 as {{ count }}{{ ', ' if not loop.last }}{% endfor %}
@@ -140,37 +147,45 @@ instants as (
 
 counts as (
     select
-        entity,
+        {{ keys | join(',\n        ') }},
         as_of_second,
         max(as_of_date) as as_of_date,
         {%- for count in counts %}
         sum({{ count }}) as {{ count }}{{ ',' if not loop.last }}
         {%- endfor %}
     from instants
-    group by entity, as_of_second
+    group by {{ keys | join(', ') }}, as_of_second
 ),
 
 windows as (
     select
-        entity,
+        {{ keys | join(',\n        ') }},
         timestamp_seconds(as_of_second) as as_of,
         as_of_date,
         {%- for count in counts[:5] %}
-        sum({{ count }}) over last_1h as {{ count }}_1h,
-        sum({{ count }}) over last_3h as {{ count }}_3h,
+        {%- for hour_count in hours %}
+        sum({{ count }}) over last_{{ hour_count }}h as {{ count }}_{{ hour_count }}h,
         {%- endfor %}
+        {%- endfor %}
+        sum(departures) over today as departures_today,
+        sum(late_15) over today as late_15_today,
         sum(waiting) over so_far as waiting,
         sum(waiting_15) over so_far as waiting_15
     from counts
     window
-        last_1h as (
-            partition by entity order by as_of_second range between 3599 preceding and current row
+        {%- for hour_count in hours %}
+        last_{{ hour_count }}h as (
+            partition by {{ keys | join(', ') }} order by as_of_second
+            range between {{ hour_count * 3600 - 1 }} preceding and current row
         ),
-        last_3h as (
-            partition by entity order by as_of_second range between 10799 preceding and current row
+        {%- endfor %}
+        today as (
+            partition by {{ keys | join(', ') }}, {{ local_date('timestamp_seconds(as_of_second - 10800)') }}
+            order by as_of_second rows between unbounded preceding and current row
         ),
         so_far as (
-            partition by entity order by as_of_second rows between unbounded preceding and current row
+            partition by {{ keys | join(', ') }} order by as_of_second
+            rows between unbounded preceding and current row
         )
 ),
 

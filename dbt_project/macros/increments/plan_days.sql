@@ -17,42 +17,59 @@
 
   source / model   what the model reads; nothing else may change its rows
   day              SQL over the input for the day reached; for a model its own day column, if left out
+  staged           for a preview: the view in which the model's rows to come can be seen, where `day` is given
   before, after    days earlier and later that are reached too; `after: 'open'` is all later ones
 
   The days to compute are those reached by bronze rows that the noted version did not hold, and by the days that the
   input tables' own commits replaced since the noted version. A table read as published counts by its published
   version. An input that was made anew, or changed by anything but its model, reaches everything. What is new is
   looked up before the rows are read, so what lands in between is found again next time: twice, never not at all.
+
+  Args:
+    settings: the model's config.
+    full_refresh: whether the table is made anew.
+    planned: for a preview, what the models upstream would replace: {model: {everything, days}}.
+  Returns {everything, ranges, note, because: {input: 'all' or the number of its days}}.
 -#}
-{% macro plan_days(relation, existing) -%}
+{% macro plan_days(relation, existing, settings, full_refresh, planned=none) -%}
   {%- if flags.EMPTY -%}
     {#- `--empty` looks at SQL and columns: a table that it makes has no note, so the next build computes all of it. -#}
-    {%- do return({'everything': false, 'ranges': [], 'note': ''}) -%}
+    {%- do return({'everything': false, 'ranges': [], 'because': {}, 'note': ''}) -%}
   {%- endif -%}
   {%- set note = {} -%}
-  {%- if existing is not none and existing.is_delta and not existing.is_view and not should_full_refresh() -%}
+  {%- if existing is not none and existing.is_delta and not existing.is_view and not full_refresh -%}
     {%- set note = last_note(relation) -%}
   {%- endif -%}
-  {%- set plan = namespace(everything=(note == {}), read={}, watermark=none) -%}
+  {%- set plan = namespace(everything=(note == {}), read={}, watermark=none, because={}) -%}
   {%- set days = {} -%}
 
-  {%- if config.get('until_watermark') -%}
-    {%- set plan.watermark = current_watermark() -%}
+  {%- if settings.get('until_watermark') -%}
+    {%- set plan.watermark = current_watermark(of_build=planned is none) -%}
     {%- if not plan.everything and plan.watermark != note.get('watermark') -%}
       {%- for day in days_from_to(
           [note.watermark.day, plan.watermark.day] | min, [note.watermark.day, plan.watermark.day] | max) -%}
         {%- do days.update({day: true}) -%}
       {%- endfor -%}
+      {%- do plan.because.update({'delivery watermark': days | length}) -%}
     {%- endif -%}
   {%- endif -%}
 
-  {%- for input in config.require('reached_by') -%}
+  {%- if not settings.get('reached_by') -%}
+    {%- do exceptions.raise_compiler_error(
+        relation ~ ': the strategy replace_days needs reached_by in the config: what the model reads, and which of its '
+        ~ 'days that reaches. docs/dbt.md has an example.') -%}
+  {%- endif -%}
+  {%- for input in settings.get('reached_by') -%}
     {%- if 'source' in input -%}
       {%- set found = days_of_source(input, note.get('read', {})) -%}
     {%- else -%}
-      {%- set found = days_of_model(input, note.get('read', {})) -%}
+      {%- set gate = (settings.get('meta') or {}).get('gate') -%}
+      {%- set found = days_of_model(input, note.get('read', {}), gate, (planned or {}).get(input.model)) -%}
     {%- endif -%}
     {%- do plan.read.update({found.name: found.seen}) -%}
+    {%- if found.days -%}
+      {%- do plan.because.update({found.name: 'all' if found.days == 'all' else found.days | length}) -%}
+    {%- endif -%}
     {%- if found.days == 'all' -%}
       {%- set plan.everything = true -%}
     {%- elif not plan.everything -%}
@@ -78,6 +95,7 @@
   {%- do return({
     'everything': plan.everything,
     'ranges': day_ranges(kept),
+    'because': plan.because,
     'note': tojson({
       'days': 'all' if plan.everything else day_ranges(kept),
       'read': plan.read,
@@ -123,7 +141,10 @@
   {%- set batch = input.get('batch', '_batch_id') -%}
   {%- set before = read.get(name) -%}
   {%- set current = adapter.get_relation(none, relation.schema, relation.identifier) -%}
-  {%- if current is not none and current.is_view -%}
+  {%- if current is none -%}
+    {%- do exceptions.raise_compiler_error(relation ~ ' does not exist yet: nothing was ingested. Run `lakehouse ingest`.') -%}
+  {%- endif -%}
+  {%- if current.is_view -%}
     {#- A view has no history to ask: a past state pinned by views is built whole. -#}
     {%- do return({'name': name, 'seen': none, 'days': 'all'}) -%}
   {%- endif -%}
@@ -157,13 +178,26 @@
   {%- do return({'name': name, 'seen': seen, 'days': new_days.split(',') if new_days else []}) -%}
 {%- endmacro %}
 
-{#- What is new in a table of ours: {name, seen: {version, at}, days: ISO dates or 'all'}. -#}
-{% macro days_of_model(input, read) -%}
-  {%- set relation = ref(input.model) -%}
+{#-
+  What is new in a table of ours: {name, seen: {version, at}, days: ISO dates or 'all'}.
+
+  Args:
+    gate: the reader's gate; across gates, production reads what is published.
+    ahead: for a preview, {everything, days} that the table would replace first.
+-#}
+{% macro days_of_model(input, read, gate, ahead=none) -%}
   {%- set table = builtins.ref(input.model) -%}
+  {%- set relation = as_read(table, gate) -%}
   {%- set before = read.get(input.model) -%}
   {%- set current = load_relation(table) -%}
-  {%- if current is not none and current.is_view -%}
+  {%- if ahead and ahead.everything -%}
+    {%- do return({'name': input.model, 'seen': none, 'days': 'all'}) -%}
+  {%- endif -%}
+  {%- if current is none -%}
+    {%- do exceptions.raise_compiler_error(
+        table ~ ' does not exist yet. Build it first, or with this model: `dbt build --select +<model>`.') -%}
+  {%- endif -%}
+  {%- if current.is_view -%}
     {#- A view has no history to ask: a past state pinned by views is built whole. -#}
     {%- do return({'name': input.model, 'seen': none, 'days': 'all'}) -%}
   {%- endif -%}
@@ -202,6 +236,14 @@
   {%- else -%}
     {%- set days = found.days.keys() | list -%}
   {%- endif -%}
+  {%- if ahead and ahead.days and days != 'all' -%}
+    {%- if 'day' in input -%}
+      {%- set ahead_days = mapped_days(builtins.ref(input.staged), table, input.day, ahead.days) -%}
+    {%- else -%}
+      {%- set ahead_days = ahead.days -%}
+    {%- endif -%}
+    {%- set days = (days + ahead_days) | unique | list -%}
+  {%- endif -%}
   {%- do return({'name': input.model, 'seen': found.seen, 'days': days}) -%}
 {%- endmacro %}
 
@@ -219,11 +261,18 @@
   {%- do return(found.split(',') if found else []) -%}
 {%- endmacro %}
 
-{#- The delivery watermark as this build sees it: {until, day}. -#}
-{% macro current_watermark() -%}
+{#-
+  The delivery watermark: {until, day}.
+
+  Args:
+    of_build: as the build sees it; else as a build that starts now would.
+-#}
+{% macro current_watermark(of_build=true) -%}
+  {%- set watermark = ref('stg_delivery_watermark') if of_build
+      else '(select cast(' ~ delivery_watermark() ~ ' as timestamp) as delivered_until)' -%}
   {%- set rows = run_query(
     "select 'at ' || cast(delivered_until as string) as until, cast(" ~ local_date('delivered_until') ~ " as string) as day "
-    ~ "from " ~ ref('stg_delivery_watermark')
+    ~ "from " ~ watermark
   ).rows -%}
   {%- if rows | length == 0 or rows[0].until is none -%}
     {%- do exceptions.raise_compiler_error(

@@ -19,7 +19,7 @@
 
   {{ run_hooks(pre_hooks) }}
 
-  {%- set plan = plan_days(target_relation, existing) -%}
+  {%- set plan = plan_days(target_relation, existing, config, should_full_refresh()) -%}
   {%- do log(this ~ ': ' ~ plan.note) -%}
   {%- if existing is none or should_full_refresh() -%}
     {%- set columns = prepare_columns(target_relation, compiled_code) -%}

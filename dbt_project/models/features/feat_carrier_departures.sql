@@ -12,10 +12,10 @@
 
 with
 
-{{ departure_windows('carrier_code') }}
+{{ departure_windows(['carrier_code'], hours=[1, 3]) }}
 
 select
-    entity as carrier_code,
+    carrier_code,
     as_of,
     as_of_date,
     departures_1h as carrier_departures_1h,

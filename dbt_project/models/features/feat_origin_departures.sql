@@ -12,7 +12,7 @@
 
 with
 
-{{ departure_windows('origin_code') }},
+{{ departure_windows(['origin_code'], hours=[1, 3]) }},
 
 all_origins as (
     select
@@ -32,7 +32,7 @@ all_origins as (
 )
 
 select
-    departure_windows.entity as origin_code,
+    departure_windows.origin_code,
     departure_windows.as_of,
     departure_windows.as_of_date,
     departure_windows.departures_1h as origin_departures_1h,

@@ -34,7 +34,7 @@ with_destination as (
                 'from': 'airports',
                 'time': 'known_at',
                 'time_as': 'dest_known_at',
-                'columns': {'time_zone': 'published_time_zone'},
+                'columns': {'time_zone': 'published_time_zone', 'latitude': 'dest_latitude'},
             }],
         )
     }}
@@ -101,11 +101,15 @@ select
     flight_date,
     carrier_code,
     flight_number,
+    concat(carrier_code, flight_number) as flight_code,
     tail_number,
     origin_code,
     dest_code,
+    -- Storms and jet streams reach a part of the country, not an airport.
+    concat(dest_time_zone, if(dest_latitude >= 38, ', north', ', south')) as dest_region,
     distance_miles,
     sched_dep_at,
+    cast(hour({{ local_time('sched_dep_at') }}) div 4 as int) as departure_band,
     sched_arr_at,
     {{ minutes_between('sched_dep_at', 'sched_arr_at') }} as planned_duration_minutes,
     usual_duration_minutes,

@@ -10,7 +10,7 @@
                 'ingested_at': 'scored_at',
                 'batch': 'prediction_id',
             },
-            {'model': 'int_flight_events', 'day': 'flight_date'},
+            {'model': 'int_flight_events', 'day': 'flight_date', 'staged': 'stg_flight_events'},
         ],
     )
 }}

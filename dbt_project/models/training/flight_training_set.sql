@@ -5,7 +5,7 @@
         meta={'gate': 'training'},
         reached_by=[
             {'model': 'flight_features'},
-            {'model': 'int_flight_events', 'day': 'flight_date'},
+            {'model': 'int_flight_events', 'day': 'flight_date', 'staged': 'stg_flight_events'},
         ],
     )
 }}

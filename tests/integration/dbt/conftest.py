@@ -11,7 +11,7 @@ Each chapter is a dbt build:
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -21,12 +21,15 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from demo.publish import publish
+from lakehouse.dbt.plan import PlannedModel, plan_build
 from lakehouse.dbt.project import DbtResult, run_dbt
 from lakehouse.engine.session import spark_session
 from lakehouse.ingest.land import ingest
 
 HOUR = 12
 CORRECTED = 4
+# They grow by dbt's own strategy, not by days.
+SNAPSHOTS = ("aircraft_history", "airline_history")
 
 
 @dataclass
@@ -70,9 +73,22 @@ class Lakehouse:
                 **variables,
             },
             target="dev",
-            target_path=self.folder / "target",
+            # Each schema's own, so that compiled() tells of the schema that grows.
+            target_path=self._target(schema or self.schema),
             environment={"LAKEHOUSE_DBT_SCHEMA": schema or self.schema},
         )
+
+    def _target(self, schema: str) -> Path:
+        return self.folder / "target" / schema
+
+    def plan(self) -> dict[str, PlannedModel]:
+        """What a build of the schema that grows would do, by model."""
+        planned = plan_build(
+            variables={"bronze_schema": self.bronze, "predictions_schema": self.predictions},
+            environment={"LAKEHOUSE_DBT_SCHEMA": self.schema},
+            target_path=self._target(self.schema),
+        )
+        return {each.model: each for each in planned}
 
     def build(self, schema: str | None = None) -> DbtResult:
         return self.dbt("build", "--exclude-resource-type", "test", "unit_test", schema=schema)
@@ -84,13 +100,22 @@ class Lakehouse:
         """The table's commits, newest first."""
         return [row.asDict() for row in self.spark.sql(f"describe history {self.schema}.{name}").collect()]
 
+    def versions(self, names: Iterable[str]) -> dict[str, int]:
+        """The newest version of each table."""
+        return {name: self.commits(name)[0]["version"] for name in names}
+
     def last_days(self, name: str) -> Any:
         """The ranges of days that the table's last commit replaced, as its note says."""
         return json.loads(self.commits(name)[0]["userMetadata"])["days"]
 
+    def drop(self) -> None:
+        """Drop all its schemas."""
+        for schema in (self.schema, self.full, self.bronze, self.predictions):
+            self.spark.sql(f"drop schema if exists {schema} cascade")
+
     def compiled(self) -> dict[str, str]:
         """The compiled SQL of each model."""
-        folder = self.folder / "target" / "compiled" / "lakehouse" / "dbt_project" / "models"
+        folder = self._target(self.schema) / "compiled" / "lakehouse" / "dbt_project" / "models"
         return {path.stem: path.read_text() for path in folder.rglob("*.sql")}
 
 
@@ -101,6 +126,8 @@ class Story:
     lakehouse: Lakehouse
     tables: list[str]
     features_at_the_hour: list[Any]
+    planned_third: dict[str, PlannedModel]
+    planned_fourth: dict[str, PlannedModel]
     days_of_third: dict[str, Any]
     versions_of_third: dict[str, int]
     versions_of_fourth: dict[str, int]
@@ -114,13 +141,10 @@ def story(_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     lakehouse.build()
     views = {row["viewName"] for row in lakehouse.spark.sql(f"show views in {lakehouse.schema}").collect()}
     shown = lakehouse.spark.sql(f"show tables in {lakehouse.schema}").collect()
-    # Snapshots grow by dbt's own strategy, not by days.
     tables = sorted(
         row["tableName"]
         for row in shown
-        if row["tableName"] not in views
-        and not row["isTemporary"]
-        and not row["tableName"].endswith("_history")
+        if row["tableName"] not in views and not row["isTemporary"] and row["tableName"] not in SNAPSHOTS
     )
     at_the_hour = lakehouse.table("flight_features").where("flight_date = '2013-09-03'").collect()
     _predict(lakehouse)
@@ -129,18 +153,28 @@ def story(_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     lakehouse.ingest()
     lakehouse.build()
 
-    _correct(lakehouse)
+    correct_arrivals(lakehouse.landing, reported_at="2013-09-04T15:00:00Z")
     lakehouse.ingest()
+    planned_third = lakehouse.plan()
     lakehouse.build()
     days_of_third = {name: lakehouse.last_days(name) for name in tables}
-    versions_of_third = {name: lakehouse.commits(name)[0]["version"] for name in tables}
+    versions_of_third = lakehouse.versions([*tables, *SNAPSHOTS])
 
+    planned_fourth = lakehouse.plan()
     lakehouse.build()
-    versions_of_fourth = {name: lakehouse.commits(name)[0]["version"] for name in tables}
+    versions_of_fourth = lakehouse.versions([*tables, *SNAPSHOTS])
     lakehouse.build(schema=lakehouse.full)
-    yield Story(lakehouse, tables, at_the_hour, days_of_third, versions_of_third, versions_of_fourth)
-    for schema in (lakehouse.schema, lakehouse.full, lakehouse.bronze, lakehouse.predictions):
-        lakehouse.spark.sql(f"drop schema if exists {schema} cascade")
+    yield Story(
+        lakehouse,
+        tables,
+        at_the_hour,
+        planned_third,
+        planned_fourth,
+        days_of_third,
+        versions_of_third,
+        versions_of_fourth,
+    )
+    lakehouse.drop()
 
 
 def _predict(lakehouse: Lakehouse) -> None:
@@ -156,9 +190,9 @@ def _predict(lakehouse: Lakehouse) -> None:
     )
 
 
-def _correct(lakehouse: Lakehouse) -> None:
-    """The first arrivals of 1 September, an hour later than told before; told on the 4th."""
-    folder = lakehouse.landing / "flight_actuals"
+def correct_arrivals(landing: Path, reported_at: str) -> None:
+    """Deliver the first arrivals of 1 September an hour later than told before; told at `reported_at`."""
+    folder = landing / "flight_actuals"
     told = [
         json.loads(line) for line in (folder / "flight_actuals_2013-09-01.jsonl").read_text().splitlines()
     ]
@@ -170,7 +204,7 @@ def _correct(lakehouse: Lakehouse) -> None:
     ][:CORRECTED]
     for event in arrived:
         event["delay_minutes"] += 60
-        event["reported_at"] = "2013-09-04T15:00:00Z"
-    (folder / "flight_actuals_2013-09-04_corrections.jsonl").write_text(
+        event["reported_at"] = reported_at
+    (folder / f"flight_actuals_{reported_at[:10]}_corrections.jsonl").write_text(
         "".join(json.dumps(event) + "\n" for event in arrived)
     )

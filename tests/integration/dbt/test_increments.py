@@ -39,6 +39,20 @@ def test_a_correction_computes_just_the_days_that_it_reaches(story) -> None:
     assert all(first >= "2013-09-03" for first, _ in days["flight_training_set"][1:])
 
 
+def test_a_plan_tells_the_days_that_the_build_then_computes(story) -> None:
+    planned = {
+        name: [[first.isoformat(), last.isoformat()] for first, last in story.planned_third[name].ranges]
+        for name in story.tables
+        if not story.planned_third[name].idle
+    }
+    assert planned == {name: days for name, days in story.days_of_third.items() if name in planned}
+    assert "flight_training_set" in planned
+    replaced = story.planned_third["flight_training_set"].replaced
+    assert replaced is not None
+    assert (replaced.files, replaced.rows) > (0, 1000)
+    assert [name for name in story.tables if not story.planned_fourth[name].idle] == []
+
+
 def test_a_correction_changes_labels_and_no_feature(story) -> None:
     labels = story.lakehouse.table("flight_training_set")
     before = labels.where("label_superseded_at is not null").alias("before")
@@ -54,6 +68,7 @@ def test_a_correction_changes_labels_and_no_feature(story) -> None:
 
 def test_nothing_new_is_no_commit(story) -> None:
     assert story.versions_of_fourth == story.versions_of_third
+    assert {"flight_features", "aircraft_history"} < set(story.versions_of_third)
 
 
 def test_what_bronze_did_not_touch_is_not_written(story) -> None:

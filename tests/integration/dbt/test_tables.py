@@ -3,6 +3,7 @@
 import pytest
 from pyspark.errors import PySparkException
 
+from expectations.suites.features import FEATURE_TIMES
 from lakehouse.errors import LakehouseError
 
 # Several dbt builds: minutes, not seconds.
@@ -54,13 +55,19 @@ def test_a_table_with_other_columns_is_refused_by_name(story) -> None:
         )
 
 
-def test_a_planted_leak_is_caught(story) -> None:
+def test_a_planted_leak_of_each_feature_table_is_caught(story) -> None:
     lakehouse = story.lakehouse
-    features = f"{lakehouse.full}.flight_features"
-    flight = lakehouse.spark.sql(f"select min(flight_id) as flight from {features}").collect()[0]["flight"]
-    lakehouse.spark.sql(
-        f"update {features} set carrier_departures_as_of = predict_at + interval 1 minute "
-        f"where flight_id = '{flight}'"
+    spark, features = lakehouse.spark, f"{lakehouse.full}.flight_features"
+    # A flight for each stored time: what it joined would have been known a minute too late.
+    flights = [
+        row["flight_id"]
+        for row in spark.sql(f"select flight_id from {features} order by flight_id").take(len(FEATURE_TIMES))
+    ]
+    leaks = dict(zip(FEATURE_TIMES, flights, strict=True))
+    planted = ", ".join(
+        f"{time} = if(flight_id = '{flight}', predict_at + interval 1 minute, {time})"
+        for time, flight in leaks.items()
     )
-    with pytest.raises(LakehouseError, match=r"Got 1 result, configured to fail if != 0"):
+    spark.sql(f"update {features} set {planted} where flight_id in {tuple(flights)}")
+    with pytest.raises(LakehouseError, match=rf"Got {len(leaks)} results, configured to fail if != 0"):
         lakehouse.dbt("test", "--select", "flight_features,test_name:known_by", schema=lakehouse.full)

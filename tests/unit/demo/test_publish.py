@@ -4,6 +4,7 @@ from datetime import date
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from demo.deliveries import flight_events
@@ -58,6 +59,13 @@ def test_a_day_delivers_what_became_known_on_it(tmp_path, day):
     known = (weather["observed_at"] + pd.Timedelta(minutes=75)).dt.tz_convert(NEW_YORK)
     assert len(weather) > 60
     assert set(known.dt.date) == {day}
+
+
+def test_a_day_without_weather_delivers_the_same_columns(tmp_path):
+    publish(date(2013, 12, 30), date(2013, 12, 31), landing=tmp_path, sources=["weather_observations"])
+    with_rows, empty = sorted((tmp_path / "weather_observations").glob("*.parquet"))
+    assert pq.read_table(empty).num_rows == 0 < pq.read_table(with_rows).num_rows
+    assert pq.read_schema(empty) == pq.read_schema(with_rows)
 
 
 def test_the_schedule_of_a_day_was_published_the_day_before(tmp_path):

@@ -54,7 +54,9 @@ def test_every_stored_feature_time_is_compared_with_the_prediction_time() -> Non
     sql = (PROJECT_ROOT / "dbt_project/models/features/flight_features.sql").read_text()
     final = sql.rpartition("\nselect\n")[2]
     times = {
-        line.strip(" ,") for line in final.splitlines() if line.strip(" ,").endswith(("_known_at", "_as_of"))
+        line.strip(" ,").rpartition(".")[2]
+        for line in final.splitlines()
+        if line.strip(" ,").endswith(("_known_at", "_as_of"))
     }
     (suite,) = (suite for suite in suites_of("features") if suite.table == "features.flight_features")
     assert times == {name.removesuffix("_before_prediction") for name in suite.rules} - {"two_hours_ahead"}

@@ -1,0 +1,22 @@
+{{
+    config(
+        day='as_of_date',
+        cluster_by=['as_of_date'],
+        until_watermark=true,
+        reached_by=[
+            {'model': 'int_flight_outcomes', 'after': 1},
+        ],
+    )
+}}
+
+with
+
+{{ arrival_windows(['carrier_code'], hours=[6]) }}
+
+select
+    carrier_code,
+    as_of,
+    as_of_date,
+    en_route_minutes_6h as carrier_en_route_minutes_6h,
+    air_time_excess_minutes_6h as carrier_air_time_excess_minutes_6h
+from arrival_windows

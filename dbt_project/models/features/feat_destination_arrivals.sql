@@ -1,0 +1,24 @@
+{{
+    config(
+        day='as_of_date',
+        cluster_by=['as_of_date'],
+        until_watermark=true,
+        reached_by=[
+            {'model': 'int_flight_outcomes', 'after': 1},
+        ],
+    )
+}}
+
+with
+
+{{ arrival_windows(['dest_code'], hours=[4, 8]) }}
+
+select
+    dest_code,
+    as_of,
+    as_of_date,
+    en_route_minutes_4h as dest_en_route_minutes_4h,
+    air_time_excess_minutes_4h as dest_air_time_excess_minutes_4h,
+    en_route_minutes_8h as dest_en_route_minutes_8h,
+    air_time_excess_minutes_8h as dest_air_time_excess_minutes_8h
+from arrival_windows

@@ -1,0 +1,27 @@
+{{
+    config(
+        day='as_of_date',
+        cluster_by=['as_of_date'],
+        until_watermark=true,
+        reached_by=[
+            {'model': 'int_flights', 'after': 1},
+            {'model': 'int_flight_events', 'after': 1},
+        ],
+    )
+}}
+
+with
+
+{{ departure_windows(['origin_code', 'carrier_code'], hours=[2, 5]) }}
+
+select
+    origin_code,
+    carrier_code,
+    as_of,
+    as_of_date,
+    late_15_5h / nullif(departures_5h, 0) as origin_carrier_late_15_share_5h,
+    clipped_delay_2h / nullif(measured_2h, 0) as origin_carrier_clipped_delay_minutes_2h,
+    departures_today as origin_carrier_departures_today,
+    late_15_today / nullif(departures_today, 0) as origin_carrier_late_15_share_today,
+    waiting as origin_carrier_waiting
+from departure_windows

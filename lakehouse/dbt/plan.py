@@ -1,0 +1,146 @@
+"""What a dbt build would do here, before it does it: models, days, and the files that it would rewrite."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from lakehouse.dbt.project import PROD_TARGET_DIR, run_dbt
+from lakehouse.delta.table import local_folder
+from lakehouse.settings import PROJECT_ROOT
+
+DayRange = tuple[date, date]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Data files of a table, as Delta's log counts them."""
+
+    files: int
+    rows: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class PlannedModel:
+    """What a build would do with one model.
+
+    Args:
+        table: `schema.table`.
+        builds: view, seed and the like; for a table create, replace (a full refresh) or replace_days.
+        everything: all of its rows are computed; else those of `ranges`, first and last day.
+        because: each input that asks for it, with the number of its days or "all".
+        replaced: the files that hold rows of these days now, which the build rewrites; None for what has no
+            table yet, or none on this machine.
+    """
+
+    model: str
+    table: str
+    builds: str
+    everything: bool
+    ranges: tuple[DayRange, ...]
+    because: Mapping[str, int | str]
+    replaced: Files | None
+
+    @property
+    def idle(self) -> bool:
+        """Nothing would be committed."""
+        return self.builds == "replace_days" and not self.everything and not self.ranges
+
+
+def plan_build(
+    select: Sequence[str] = (),
+    *,
+    target: str = "dev",
+    full_refresh: bool = False,
+    variables: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    target_path: Path | None = None,
+) -> list[PlannedModel]:
+    """Preview a `dbt build` of the selected models; nothing is built and nothing written.
+
+    Args:
+        select: dbt's selection; all models without it.
+        target: dev or prod.
+        variables, environment, target_path: as `run_dbt` takes them.
+
+    Returns:
+        the models in the order in which they would be built.
+
+    Raises:
+        LakehouseError: dbt refused the selection, or bronze has no delivery yet.
+    """
+    artifacts = target_path or (PROD_TARGET_DIR if target == "prod" else PROJECT_ROOT / "target")
+
+    def dbt(*args: str) -> str:
+        return run_dbt(
+            ["--quiet", *args],
+            variables=variables,
+            target=target,
+            target_path=artifacts,
+            environment=environment,
+        ).output
+
+    chosen = [*("--select", *select)] if select else []
+    listed = dbt("ls", *chosen, "--resource-type", "model", "--output", "json", "--output-keys", "unique_id")
+    wanted = {str(json.loads(line)["unique_id"]) for line in listed.splitlines() if line.startswith("{")}
+    manifest: Mapping[str, Any] = json.loads((artifacts / "manifest.json").read_text())
+    arguments = {"models": in_build_order(manifest["nodes"], wanted), "full_refresh": full_refresh}
+    printed = dbt("run-operation", "preview_build", "--args", json.dumps(arguments))
+    entries = json.loads(next(line for line in printed.splitlines() if line.startswith("[")))
+    return [_planned(entry) for entry in entries]
+
+
+def in_build_order(nodes: Mapping[str, Mapping[str, Any]], wanted: Iterable[str]) -> list[str]:
+    """Ids of nodes, each after all that it reads; by name where that leaves a choice."""
+    ordered: list[str] = []
+
+    def visit(identifier: str) -> None:
+        if identifier not in nodes or identifier in seen:
+            return
+        seen.add(identifier)
+        for parent in sorted(nodes[identifier]["depends_on"].get("nodes", [])):
+            visit(parent)
+        ordered.append(identifier)
+
+    chosen, seen = set(wanted), set[str]()
+    for identifier in sorted(chosen):
+        visit(identifier)
+    return [identifier for identifier in ordered if identifier in chosen]
+
+
+def _planned(entry: Mapping[str, Any]) -> PlannedModel:
+    ranges = tuple((date.fromisoformat(first), date.fromisoformat(last)) for first, last in entry["ranges"])
+    folder = local_folder(entry["table"]) if entry["day"] else None
+    everything = bool(entry["everything"])
+    return PlannedModel(
+        model=entry["model"],
+        table=entry["table"],
+        builds=entry["builds"],
+        everything=everything,
+        ranges=() if everything else ranges,
+        because=entry["because"],
+        replaced=_files_of(folder, entry["day"], None if everything else ranges) if folder else None,
+    )
+
+
+def _files_of(folder: Path, day: str, ranges: Sequence[DayRange] | None) -> Files:
+    """The files with rows of these days, by the log's statistics; all files without ranges."""
+    actions = pa.table(DeltaTable(folder).get_add_actions(flatten=True)).to_pylist()
+    held = [action for action in actions if ranges is None or may_hold(action, day, ranges)]
+    return Files(
+        files=len(held),
+        rows=sum(int(action["num_records"] or 0) for action in held),
+        size_bytes=sum(int(action["size_bytes"]) for action in held),
+    )
+
+
+def may_hold(action: Mapping[str, Any], day: str, ranges: Sequence[DayRange]) -> bool:
+    """Whether a file may hold rows of the days; one without statistics may hold any."""
+    low, high = action.get(f"min.{day}"), action.get(f"max.{day}")
+    return low is None or high is None or any(first <= high and low <= last for first, last in ranges)

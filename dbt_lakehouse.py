@@ -31,6 +31,7 @@ class LakehouseEngine(dbtPlugin):
 
         spark_session()
         _tell_errors_without_plans()
+        _offer_local_commits()
 
 
 # Where Spark's message goes over into the plan of the statement, often a hundred lines of it.
@@ -55,6 +56,26 @@ def _tell_errors_without_plans() -> None:
             raise DbtRuntimeError(without_plan(str(error.msg))) from error
 
     Cursor.execute = readable
+
+
+def _offer_local_commits() -> None:
+    """Let macros ask `adapter.local_commits(schema, table, limit)`.
+
+    An increment looks at the last commits of all that it reads. From the log they come in milliseconds, while
+    each `describe history` is a job of Spark. A method of the adapter is the one way from a macro to Python.
+    """
+    from dbt.adapters.base.meta import available
+    from dbt.adapters.spark.impl import SparkAdapter
+
+    from lakehouse.delta.table import local_commits as commits_in_log
+
+    def local_commits(
+        _: SparkAdapter, schema: str, table: str, limit: int | None
+    ) -> list[dict[str, Any]] | None:
+        return commits_in_log(f"{schema}.{table}", limit)
+
+    setattr(SparkAdapter, local_commits.__name__, available.parse_none(local_commits))
+    SparkAdapter._available_ |= {local_commits.__name__}  # pyright: ignore[reportPrivateUsage]
 
 
 plugins = [LakehouseEngine]

@@ -3,7 +3,9 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlparse
 
 from deltalake import DeltaTable
@@ -106,6 +108,27 @@ def current_version(spark: SparkSession, name: str) -> TableVersion:
     identity = table_id(spark, name)
     latest = spark.sql(f"describe history {name} limit 1").select("version").collect()[0]
     return TableVersion(name, identity, int(latest["version"]))
+
+
+def local_commits(name: str, limit: int | None = None) -> list[dict[str, Any]] | None:
+    """The latest commits of a table in our engine's warehouse, newest first, as `describe history` has them.
+
+    Returns:
+        version, timestamp (of the commit's writer, UTC text), operation and userMetadata of each; None where
+        the table has no folder here, so that Spark has to be asked.
+    """
+    folder = local_folder(name)
+    if folder is None:
+        return None
+    return [
+        {
+            "version": commit["version"],
+            "timestamp": f"{datetime.fromtimestamp(commit['timestamp'] / 1000, UTC):%Y-%m-%d %H:%M:%S.%f}",
+            "operation": commit["operation"],
+            "userMetadata": commit.get("userMetadata"),
+        }
+        for commit in DeltaTable(folder).history(limit)
+    ]
 
 
 def file_names(spark: SparkSession, version: TableVersion) -> set[str]:

@@ -17,9 +17,16 @@
     'CHANGE COLUMN', 'CHANGE COLUMNS', 'SET TBLPROPERTIES', 'UNSET TBLPROPERTIES', 'ADD CONSTRAINT', 'DROP CONSTRAINT',
     'UPGRADE PROTOCOL', 'OPTIMIZE', 'VACUUM START', 'VACUUM END', 'COMPUTE STATS', 'CLUSTER BY', 'SET TABLE COMMENT',
   ] -%}
+  {#- Our plugin reads them from the log, where the table lies on this machine: dbt_lakehouse.py. -#}
+  {%- set rows = none -%}
+  {%- if adapter.local_commits is defined -%}
+    {%- set rows = adapter.local_commits(relation.schema, relation.identifier, limit) -%}
+  {%- endif -%}
+  {%- if rows is none -%}
+    {%- set rows = run_query('describe history ' ~ relation ~ (' limit ' ~ limit if limit else '')).rows -%}
+  {%- endif -%}
   {%- set commits = [] -%}
-  {%- for row in run_query(
-      'describe history ' ~ relation ~ (' limit ' ~ limit if limit else '')).rows -%}
+  {%- for row in rows -%}
     {%- set note = fromjson(row.userMetadata) if row.userMetadata and row.userMetadata[:1] == '{' else none -%}
     {%- do commits.append({
       'version': row.version | int,

@@ -1,9 +1,9 @@
-"""A pin outlives a full refresh of its table; a table made anew under its name is refused."""
+"""A pin outlives a full refresh of its table, one made anew is refused; the log tells what Spark would."""
 
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse.delta.table import current_version, read_at
+from lakehouse.delta.table import current_version, local_commits, read_at
 from lakehouse.errors import LakehouseError
 
 
@@ -19,3 +19,23 @@ def test_a_pin_outlives_create_or_replace_but_not_drop_and_create(spark: SparkSe
     spark.sql(f"create table {name} using delta as select 1 as id")
     with pytest.raises(LakehouseError, match="dropped and made anew"):
         read_at(spark, pinned)
+
+
+def test_the_log_tells_the_commits_that_describe_history_tells(spark: SparkSession, schema: str) -> None:
+    name = f"{schema}.changed"
+    spark.sql(
+        f"create table {name} using delta options ('userMetadata' = '{{\"days\": []}}') as select 1 as id"
+    )
+    spark.sql(f"insert into {name} values (2)")
+    spark.sql(f"alter table {name} set tblproperties ('k' = 'v')")
+    told = spark.sql(f"describe history {name}").select("version", "operation", "userMetadata").collect()
+    found = local_commits(name)
+    assert found is not None
+    assert [tuple(row) for row in told] == [
+        (commit["version"], commit["operation"], commit["userMetadata"]) for commit in found
+    ]
+    assert local_commits(name, 2) == found[:2]
+    assert [commit["timestamp"] for commit in found] == sorted(
+        (commit["timestamp"] for commit in found), reverse=True
+    )
+    assert local_commits(f"{schema}.nothing") is None

@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from dbt.flags import get_flags
@@ -32,6 +33,8 @@ class LakehouseEngine(dbtPlugin):
         spark_session()
         _tell_errors_without_plans()
         _offer_local_commits()
+        if command == "generate":
+            _tell_rows_and_bytes()
 
 
 # Where Spark's message goes over into the plan of the statement, often a hundred lines of it.
@@ -76,6 +79,27 @@ def _offer_local_commits() -> None:
 
     setattr(SparkAdapter, local_commits.__name__, available.parse_none(local_commits))
     SparkAdapter._available_ |= {local_commits.__name__}  # pyright: ignore[reportPrivateUsage]
+
+
+def _tell_rows_and_bytes() -> None:
+    """Let `dbt docs generate` show rows and bytes of Delta tables; Spark does not tell them."""
+    from dbt.adapters.base.relation import BaseRelation
+    from dbt.adapters.spark.column import SparkColumn
+    from dbt.adapters.spark.impl import SparkAdapter
+
+    from lakehouse.delta.files import local_files
+
+    parse: Callable[..., list[SparkColumn]] = SparkAdapter.parse_columns_from_information
+
+    def with_statistics(self: SparkAdapter, relation: BaseRelation) -> list[SparkColumn]:
+        found = local_files(f"{relation.schema}.{relation.identifier}")
+        columns = parse(self, relation)
+        if found is None:
+            return columns
+        told = SparkColumn.convert_table_stats(f"{found.size_bytes} bytes, {found.rows} rows")
+        return [replace(column, table_stats=told) for column in columns]
+
+    SparkAdapter.parse_columns_from_information = with_statistics
 
 
 plugins = [LakehouseEngine]

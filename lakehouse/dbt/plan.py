@@ -7,23 +7,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-from deltalake import DeltaTable
-
 from lakehouse.dbt.project import PROD_TARGET_DIR, run_dbt
-from lakehouse.delta.table import local_folder
+from lakehouse.delta.files import DayRange, Files, local_files
 from lakehouse.settings import PROJECT_ROOT
-
-DayRange = tuple[date, date]
-
-
-@dataclass(frozen=True)
-class Files:
-    """Data files of a table, as Delta's log counts them."""
-
-    files: int
-    rows: int
-    size_bytes: int
 
 
 @dataclass(frozen=True)
@@ -116,7 +102,6 @@ def in_build_order(nodes: Mapping[str, Mapping[str, Any]], wanted: Iterable[str]
 
 def _planned(entry: Mapping[str, Any]) -> PlannedModel:
     ranges = tuple((date.fromisoformat(first), date.fromisoformat(last)) for first, last in entry["ranges"])
-    folder = local_folder(entry["table"]) if entry["day"] else None
     everything = bool(entry["everything"])
     return PlannedModel(
         model=entry["model"],
@@ -125,22 +110,9 @@ def _planned(entry: Mapping[str, Any]) -> PlannedModel:
         everything=everything,
         ranges=() if everything else ranges,
         because=entry["because"],
-        replaced=_files_of(folder, entry["day"], None if everything else ranges) if folder else None,
+        replaced=(
+            local_files(entry["table"], entry["day"], None if everything else ranges)
+            if entry["day"]
+            else None
+        ),
     )
-
-
-def _files_of(folder: Path, day: str, ranges: Sequence[DayRange] | None) -> Files:
-    """The files with rows of these days, by the log's statistics; all files without ranges."""
-    actions = pa.table(DeltaTable(folder).get_add_actions(flatten=True)).to_pylist()
-    held = [action for action in actions if ranges is None or may_hold(action, day, ranges)]
-    return Files(
-        files=len(held),
-        rows=sum(int(action["num_records"] or 0) for action in held),
-        size_bytes=sum(int(action["size_bytes"]) for action in held),
-    )
-
-
-def may_hold(action: Mapping[str, Any], day: str, ranges: Sequence[DayRange]) -> bool:
-    """Whether a file may hold rows of the days; one without statistics may hold any."""
-    low, high = action.get(f"min.{day}"), action.get(f"max.{day}")
-    return low is None or high is None or any(first <= high and low <= last for first, last in ranges)

@@ -12,6 +12,7 @@ import dagster as dg
 from expectations.gate import SuiteResult, check, release, require_passed
 from expectations.suite import Gate
 from expectations.suites import suites_of
+from lakehouse.dbt.project import manifest
 from lakehouse.engine.session import spark_session
 from orchestration.owners import PIPELINES
 from orchestration.partitions import DAYS, ONE_RUN, days_of, each_day
@@ -100,8 +101,24 @@ def _shown(result: SuiteResult) -> dict[str, Any]:
     }
 
 
-def _publication(gate: Gate) -> dg.AssetsDefinition:
+def published_tables_of(gate: Gate) -> list[str]:
+    """The tables of a gate whose publication others wait for: those that no other table of the gate reads.
+
+    All tables of the gate are published at once; the others' views have no asset of their own, as nothing in
+    the graph stands on them.
+    """
+    nodes = {
+        f"{node['schema']}.{node['alias']}": node
+        for node in manifest()["nodes"].values()
+        if node["resource_type"] == "model"
+    }
     tables = tables_of(gate)
+    read_within = {parent for table in tables for parent in nodes[table]["depends_on"]["nodes"]}
+    return [table for table in tables if nodes[table]["unique_id"] not in read_within]
+
+
+def _publication(gate: Gate) -> dg.AssetsDefinition:
+    tables = published_tables_of(gate)
 
     @dg.multi_asset(
         name=f"publish_{gate}",

@@ -141,10 +141,7 @@
   {%- set batch = input.get('batch', '_batch_id') -%}
   {%- set before = read.get(name) -%}
   {%- set current = adapter.get_relation(none, relation.schema, relation.identifier) -%}
-  {%- if current is none -%}
-    {%- do exceptions.raise_compiler_error(relation ~ ' does not exist yet: nothing was ingested. Run `lakehouse ingest`.') -%}
-  {%- endif -%}
-  {%- if current.is_view -%}
+  {%- if current is not none and current.is_view -%}
     {#- A view has no history to ask: a past state pinned by views is built whole. -#}
     {%- do return({'name': name, 'seen': none, 'days': 'all'}) -%}
   {%- endif -%}

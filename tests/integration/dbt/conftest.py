@@ -74,11 +74,12 @@ class Lakehouse:
             },
             target="dev",
             # Each schema's own, so that compiled() tells of the schema that grows.
-            target_path=self._target(schema or self.schema),
+            target_path=self.target(schema or self.schema),
             environment={"LAKEHOUSE_DBT_SCHEMA": schema or self.schema},
         )
 
-    def _target(self, schema: str) -> Path:
+    def target(self, schema: str) -> Path:
+        """Where dbt's artifacts of a schema's builds go."""
         return self.folder / "target" / schema
 
     def plan(self) -> dict[str, PlannedModel]:
@@ -86,7 +87,7 @@ class Lakehouse:
         planned = plan_build(
             variables={"bronze_schema": self.bronze, "predictions_schema": self.predictions},
             environment={"LAKEHOUSE_DBT_SCHEMA": self.schema},
-            target_path=self._target(self.schema),
+            target_path=self.target(self.schema),
         )
         return {each.model: each for each in planned}
 
@@ -115,7 +116,7 @@ class Lakehouse:
 
     def compiled(self) -> dict[str, str]:
         """The compiled SQL of each model."""
-        folder = self._target(self.schema) / "compiled" / "lakehouse" / "dbt_project" / "models"
+        folder = self.target(self.schema) / "compiled" / "lakehouse" / "dbt_project" / "models"
         return {path.stem: path.read_text() for path in folder.rglob("*.sql")}
 
 

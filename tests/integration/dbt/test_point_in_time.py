@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -13,7 +14,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from lakehouse.dbt.project import run_dbt
 
-MACRO_CALL = """
+ONE_KEY = """
 {{ point_in_time_join(
     spine='pit_spine',
     spine_time='at',
@@ -26,6 +27,28 @@ MACRO_CALL = """
     ],
 ) }}
 """
+# Two kinds of entity at once: the queue of an airport and airline, and the last one at the airport.
+SEVERAL_KEYS = """
+{{ point_in_time_joins(
+    spine='pit_spine',
+    spine_key=['number'],
+    spine_time='at',
+    joins=[
+        {'keys': {'origin': 'airport', 'carrier': 'airline'}, 'features': [
+            {'from': 'pit_weather', 'time': 'known_at', 'time_as': 'weather_known_at',
+             'columns': ['wind', 'gust'], 'max_age': 'interval 3 hours'},
+            {'from': 'pit_queue', 'time': 'as_of', 'time_as': 'queue_as_of',
+             'columns': {'waiting': 'queue_waiting'}},
+        ]},
+        {'keys': {'origin': 'airport'}, 'features': [
+            {'from': 'pit_queue', 'time': 'as_of', 'time_as': 'airport_queue_as_of',
+             'columns': {'waiting': 'airport_queue_waiting'}},
+        ]},
+    ],
+) }}
+"""
+BOTH = (("origin", "airport"), ("carrier", "airline"))
+AIRPORT = BOTH[:1]
 MAX_AGE = timedelta(hours=3)
 # The hours around both changes of New York's clocks, told in UTC.
 STARTS = (datetime(2013, 3, 10, 5, tzinfo=UTC), datetime(2013, 11, 3, 4, tzinfo=UTC))
@@ -65,14 +88,16 @@ spines = st.lists(st.tuples(keys, keys, instants), min_size=1, max_size=8).map(
 )
 
 
-def oracle(row: Spine, table: list[Feature], max_age: timedelta | None) -> tuple[object, ...]:
+def oracle(
+    row: Spine, table: list[Feature], max_age: timedelta | None, keys: tuple[tuple[str, str], ...], width: int
+) -> tuple[object, ...]:
     """What was known: the latest row of the key, of equal times the greatest, NULL least; taken whole."""
-    width = len(table[0].values) if table else 0
     known = [
         found
         for found in table
-        if None not in (row.origin, row.carrier)
-        and (found.airport, found.airline) == (row.origin, row.carrier)
+        if all(
+            getattr(row, own) is not None and getattr(row, own) == getattr(found, its) for own, its in keys
+        )
         and found.known_at <= row.at
     ]
     if not known:
@@ -88,12 +113,14 @@ def oracle(row: Spine, table: list[Feature], max_age: timedelta | None) -> tuple
 
 
 @pytest.fixture(scope="module")
-def joined_sql(_engine: None, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The macro's SQL, as dbt compiles it."""
-    printed = run_dbt(
-        ["--quiet", "compile", "--inline", MACRO_CALL, "--output", "json"],
-        target_path=tmp_path_factory.mktemp("compiled"),
-    ).output
+def joined_sql(_engine: None, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The SQL of both macros, as dbt compiles it."""
+    folder = tmp_path_factory.mktemp("compiled")
+    return [_compiled(call, folder) for call in (ONE_KEY, SEVERAL_KEYS)]
+
+
+def _compiled(call: str, folder: Path) -> str:
+    printed = run_dbt(["--quiet", "compile", "--inline", call, "--output", "json"], target_path=folder).output
     compiled: str = json.loads(printed[printed.index("{") :])["compiled"]
     return compiled
 
@@ -114,7 +141,11 @@ QUEUE = pa.schema([*KEY, ("as_of", TIME), ("waiting", pa.int64())])
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(spine=spines, weather=features(2), queue=features(1))
 def test_each_row_sees_what_a_naive_search_finds(
-    spark: SparkSession, joined_sql: str, spine: list[Spine], weather: list[Feature], queue: list[Feature]
+    spark: SparkSession,
+    joined_sql: list[str],
+    spine: list[Spine],
+    weather: list[Feature],
+    queue: list[Feature],
 ) -> None:
     _view(spark, "pit_spine", [vars(row) for row in spine], SPINE)
     for name, schema, table in (("pit_weather", WEATHER, weather), ("pit_queue", QUEUE, queue)):
@@ -124,14 +155,19 @@ def test_each_row_sees_what_a_naive_search_finds(
             for row in table
         ]
         _view(spark, name, rows, schema)
-    found = spark.sql(joined_sql).toArrow().sort_by("number").to_pylist()
+    by_one_key, by_several = (spark.sql(sql).toArrow().sort_by("number").to_pylist() for sql in joined_sql)
     expected = []
     for row in spine:
-        wind = oracle(row, weather, MAX_AGE) if weather else (None, None, None)
-        waiting = oracle(row, queue, None) if queue else (None, None)
+        wind = oracle(row, weather, MAX_AGE, BOTH, 2)
+        waiting = oracle(row, queue, None, BOTH, 1)
         expected.append(
             vars(row)
             | dict(zip(("weather_known_at", "wind", "gust"), wind, strict=True))
             | dict(zip(("queue_as_of", "queue_waiting"), waiting, strict=True))
         )
-    assert found == expected
+    assert by_one_key == expected
+    airport_names = ("airport_queue_as_of", "airport_queue_waiting")
+    assert by_several == [
+        seen | dict(zip(airport_names, oracle(row, queue, None, AIRPORT, 1), strict=True))
+        for row, seen in zip(spine, expected, strict=True)
+    ]

@@ -1,5 +1,7 @@
 """What stands in the YAML of models holds in Delta: properties, clustering, comments, constraints."""
 
+import json
+
 import pytest
 from pyspark.errors import PySparkException
 
@@ -53,6 +55,17 @@ def test_a_table_with_other_columns_is_refused_by_name(story) -> None:
         lakehouse.dbt(
             "run", "--select", "feat_aircraft_legs", schema=lakehouse.full, start_date=day, end_date=day
         )
+
+
+def test_docs_tell_rows_bytes_and_columns(story) -> None:
+    lakehouse = story.lakehouse
+    lakehouse.dbt("docs", "generate")
+    catalog = json.loads((lakehouse.target(lakehouse.schema) / "catalog.json").read_text())
+    told = catalog["nodes"]["model.lakehouse.flight_features"]
+    rows = lakehouse.table("flight_features").count()
+    assert told["stats"]["rows"]["value"] == rows > 1000
+    assert told["stats"]["bytes"]["value"] > rows
+    assert list(told["columns"]) == lakehouse.table("flight_features").columns
 
 
 def test_a_planted_leak_of_each_feature_table_is_caught(story) -> None:

@@ -4,7 +4,8 @@ from datetime import date
 
 import pytest
 
-from lakehouse.dbt.plan import in_build_order, may_hold
+from lakehouse.dbt.plan import in_build_order
+from lakehouse.delta.files import may_hold
 
 NODES = {
     "model.a": {"depends_on": {"nodes": ["model.c", "source.x"]}},

@@ -1,0 +1,50 @@
+"""The data files of a table, as Delta's log counts them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from lakehouse.delta.table import local_folder
+
+DayRange = tuple[date, date]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Some data files of a table's newest version."""
+
+    files: int
+    rows: int
+    size_bytes: int
+
+
+def local_files(name: str, day: str | None = None, ranges: Sequence[DayRange] | None = None) -> Files | None:
+    """The files of a table in our engine's warehouse, or those of them that may hold rows of some days.
+
+    Args:
+        name: `schema.table`.
+        day: its column of days, where `ranges` are given: first and last day of each.
+
+    Returns:
+        None where the table has no folder here.
+    """
+    folder = local_folder(name)
+    if folder is None:
+        return None
+    actions = pa.table(DeltaTable(folder).get_add_actions(flatten=True)).to_pylist()
+    held = [action for action in actions if day is None or ranges is None or may_hold(action, day, ranges)]
+    return Files(
+        files=len(held),
+        rows=sum(int(action["num_records"] or 0) for action in held),
+        size_bytes=sum(int(action["size_bytes"]) for action in held),
+    )
+
+
+def may_hold(action: Mapping[str, Any], day: str, ranges: Sequence[DayRange]) -> bool:
+    """Whether a file may hold rows of the days, by its statistics; one without them may hold any."""
+    low, high = action.get(f"min.{day}"), action.get(f"max.{day}")
+    return low is None or high is None or any(first <= high and low <= last for first, last in ranges)

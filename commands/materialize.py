@@ -27,6 +27,12 @@ def materialize(
         Day,
         typer.Option(formats=["%Y-%m-%d"], help="Models train as of it; by default the day after the range."),
     ] = None,
+    full_refresh: Annotated[
+        bool,
+        typer.Option(
+            "--full-refresh", help="Make the selected dbt tables anew: after a change of SQL or columns."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Materialize a selection of assets, with their checks, in one run; a range of days is one run too.
@@ -38,7 +44,7 @@ def materialize(
     # Dagster takes seconds to import: `--help` and a bad option need not wait for it.
     from orchestration.run import materialize as run
 
-    summary = run(select, days, as_of=as_of.date() if as_of else None)
+    summary = run(select, days, as_of=as_of.date() if as_of else None, full_refresh=full_refresh)
     if as_json:
         print_json(summary)
         return

@@ -23,6 +23,8 @@ from orchestration.table_metadata import table_metadata
 
 # Tests of views and seeds as a whole: for development, where `dbt build` runs them.
 EVERY_ROW = "tag:every_row"
+# A run with this tag, set to "true", makes the tables that it builds anew: after a change of SQL or columns.
+FULL_REFRESH_TAG = "lakehouse/full_refresh"
 # What is a Delta table; seeds are views on their values here.
 _TABLES = ("incremental", "table", "snapshot")
 
@@ -62,6 +64,8 @@ class EngineDbt(DbtCliResource):
             "--indirect-selection",
             "buildable",
         ]
+        if context.run.tags.get(FULL_REFRESH_TAG) == "true":
+            arguments.append("--full-refresh")
         # Days as `--vars` would make dbt parse the whole project anew.
         variables = {
             "LAKEHOUSE_RETENTION_DAYS": str(settings().retention_days),

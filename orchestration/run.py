@@ -14,6 +14,7 @@ from dagster_shared.error import DagsterError
 from lakehouse.errors import LakehouseError
 from orchestration.instance import open_instance
 from orchestration.partitions import DAYS, range_tags
+from orchestration.resources import FULL_REFRESH_TAG
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def materialize(
     run_config: Mapping[str, Any] | None = None,
     *,
     as_of: date | None = None,
+    full_refresh: bool = False,
     definitions: dg.Definitions | None = None,
 ) -> RunSummary:
     """Materialize a selection of assets and run their checks, in one run.
@@ -65,6 +67,7 @@ def materialize(
         days: first and last day, both included, of the assets that are partitioned by day.
         run_config: Dagster's configuration of the run.
         as_of: the day as of which the selected models train; by default the day after `days`.
+        full_refresh: make the selected dbt tables anew, as after a change of their SQL or columns.
         definitions: another graph than the project's.
 
     Raises:
@@ -85,7 +88,10 @@ def materialize(
         result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
             asset_selection=keys,
-            tags=range_tags(days) if days else None,
+            tags={
+                **(range_tags(days) if days else {}),
+                **({FULL_REFRESH_TAG: "true"} if full_refresh else {}),
+            },
             run_config={"loggers": {"console": {}}, **_train_config(keys, as_of), **(run_config or {})},
             raise_on_error=False,
         )

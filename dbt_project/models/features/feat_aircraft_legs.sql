@@ -2,7 +2,7 @@
     config(
         day='known_date',
         cluster_by=['known_date'],
-        reached_by=[{'model': 'int_flight_events'}],
+        reached_by=[{'model': 'int_flight_events', 'after': 3}],
     )
 }}
 

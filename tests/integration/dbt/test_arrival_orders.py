@@ -5,15 +5,16 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from demo.publish import publish
 from lakehouse.delta.content_hash import content_hash
 from tests.integration.dbt.conftest import Lakehouse, correct_arrivals
 
-# Several dbt builds: minutes, not seconds.
-pytestmark = pytest.mark.slow
+# Four dbt builds an example: minutes, not seconds. What fails is told as it was drawn: making it smaller would
+# take hours.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
 FIRST, LAST = date(2013, 9, 1), date(2013, 9, 3)
 BUILDS = 3
@@ -41,7 +42,12 @@ def deliveries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(data=st.data())
-@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=2,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_any_order_of_arrival_ends_at_the_full_build(
     _engine: None, deliveries: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

@@ -87,6 +87,15 @@ def test_a_failed_gate_stops_what_follows_in_its_run_and_in_later_ones(
     assert "intermediate/int_flights" in materialize(DBT, days).materialized
 
 
+def test_a_full_refresh_makes_tables_anew(spark: SparkSession, good_run: RunSummary) -> None:
+    materialize(DBT, (GOOD_DAY, GOOD_DAY))
+    again = spark.sql("describe history intermediate.int_flights limit 1").first()
+    materialize(DBT, (GOOD_DAY, GOOD_DAY), full_refresh=True)
+    anew = spark.sql("describe history intermediate.int_flights limit 1").first()
+    assert again is not None and again["operation"] == "WRITE"
+    assert anew is not None and anew["operation"] == "CREATE OR REPLACE TABLE AS SELECT"
+
+
 def check_state(asset: str, name: str) -> bool | None:
     """Whether the last evaluation of a check passed, as the UI shows it."""
     key = dg.AssetCheckKey(dg.AssetKey.from_user_string(asset), name)

@@ -12,8 +12,8 @@ from demo.publish import publish
 from lakehouse.delta.content_hash import content_hash
 from tests.integration.dbt.conftest import Lakehouse, correct_arrivals
 
-# Four dbt builds an example: minutes, not seconds. What fails is told as it was drawn: making it smaller would
-# take hours.
+# Four dbt builds an example: minutes, not seconds. What fails is told as it was drawn; making it smaller
+# takes hours.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
 FIRST, LAST = date(2013, 9, 1), date(2013, 9, 3)

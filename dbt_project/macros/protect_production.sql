@@ -7,7 +7,8 @@
     {%- if flags.EMPTY -%}
       {%- do refuse_in_production('--empty', 'its views would show no row') -%}
     {%- endif -%}
-    {%- if flags.SAMPLE -%}
+    {#- Jinja's flags leave this one out. -#}
+    {%- if invocation_args_dict.get('sample') -%}
       {%- do refuse_in_production('--sample', 'its tables would hold a part of their rows') -%}
     {%- endif -%}
   {%- endif -%}

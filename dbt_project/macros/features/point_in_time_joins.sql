@@ -39,10 +39,9 @@
       {{ spine_key | join(', ') }}
       {%- for feature in features %}
       {%- set last = '_last_' ~ loop.index %},
-      {#- Of a spine row's copies the one with this table's key has seen its rows. #}
-      any_value(
-        {{ 'if(' ~ last ~ '._at >= _at - ' ~ feature.of.max_age ~ ', ' ~ last ~ ', null)' if feature.of.max_age else last }}, true
-      ) as {{ last }}
+      {#- Of a spine row's copies only the one with this table's key has seen its rows: there is one value, or none. #}
+      max({{ 'if(' ~ last ~ '._at >= _at - ' ~ feature.of.max_age ~ ', ' ~ last ~ ', null)' if feature.of.max_age else last }})
+        as {{ last }}
       {%- endfor %}
     from (
       select

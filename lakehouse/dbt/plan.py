@@ -9,6 +9,7 @@ from typing import Any
 
 from lakehouse.dbt.project import PROD_TARGET_DIR, run_dbt
 from lakehouse.delta.files import DayRange, Files, local_files
+from lakehouse.engine.session import connect_environment
 from lakehouse.settings import PROJECT_ROOT
 
 
@@ -61,6 +62,8 @@ def plan_build(
     Raises:
         LakehouseError: dbt refused the selection, or bronze has no delivery yet.
     """
+    # Starts or finds the engine: by its address the tables' folders are known here as well.
+    connect_environment()
     artifacts = target_path or (PROD_TARGET_DIR if target == "prod" else PROJECT_ROOT / "target")
 
     def dbt(*args: str) -> str:

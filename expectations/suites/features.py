@@ -83,10 +83,9 @@ def _by_as_of(
     )
 
 
-def _arrivals(prefix: str, entity: str, hours: int) -> Suite:
-    name = {"dest": "destination"}.get(prefix, prefix)
+def _arrivals(table: str, prefix: str, entity: str, hours: int) -> Suite:
     return _by_as_of(
-        f"feat_{name}_arrivals",
+        table,
         (entity,),
         # A single flight may be hours late on its way; a mean of none is NULL.
         between(f"{prefix}_en_route_minutes_{hours}h", -200, 1000),
@@ -149,10 +148,10 @@ def suites() -> tuple[Suite, ...]:
             at_least("origin_carrier_waiting", 0),
             most_rows=6000,
         ),
-        _arrivals("origin", "origin_code", 3),
-        _arrivals("carrier", "carrier_code", 6),
-        _arrivals("dest", "dest_code", 4),
-        _arrivals("region", "dest_region", 4),
+        _arrivals("feat_origin_arrivals", "origin", "origin_code", 3),
+        _arrivals("feat_carrier_arrivals", "carrier", "carrier_code", 6),
+        _arrivals("feat_destination_arrivals", "dest", "dest_code", 4),
+        _arrivals("feat_region_arrivals", "region", "dest_region", 4),
         *_histories(),
         Suite(
             table="features.feat_origin_weather",

@@ -9,23 +9,19 @@ history, in the tables whose windows are shorter than the shortest.
 """
 
 import argparse
-import json
 import statistics
 import tempfile
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from pyspark.sql import SparkSession
 from rich.console import Console
 from rich.table import Table
 
-from demo.publish import publish
-from lakehouse.dbt.project import run_dbt
+from benchmarks.warehouse import Warehouse
 from lakehouse.delta.content_hash import content_hash
 from lakehouse.engine.session import spark_session
-from lakehouse.ingest.land import ingest
 
+GOAL = 1.2
 LAST_DAY = date(2013, 10, 31)
 # Table → its day; what they look back on is a day or two.
 SAME_ROWS = {
@@ -36,66 +32,28 @@ SAME_ROWS = {
 }
 
 
-@dataclass(frozen=True)
-class Warehouse:
-    """One history: its landing zone and schemas."""
-
-    folder: Path
-    schema: str
-
-    def arrive(self, spark: SparkSession, first: date, last: date) -> None:
-        """Days are published and land in bronze."""
-        publish(first, last, landing=self.folder / "landing")
-        report = ingest(spark, landing=self.folder / "landing", schema=f"{self.schema}_bronze")
-        assert not report.refused, report.refused
-
-    def build(self) -> float:
-        """dbt builds what is new; seconds, without dbt's start."""
-        target = self.folder / "target"
-        run_dbt(
-            ["build", "--exclude-resource-type", "test", "unit_test"],
-            variables={
-                "bronze_schema": f"{self.schema}_bronze",
-                "predictions_schema": f"{self.schema}_predictions",
-            },
-            target_path=target,
-            environment={"LAKEHOUSE_DBT_SCHEMA": self.schema},
-        )
-        return float(json.loads((target / "run_results.json").read_text())["elapsed_time"])
-
-    def days_hash(self, spark: SparkSession, days: int) -> dict[str, str]:
-        """The content of the last days, by table."""
+def measure(warehouse: Warehouse, history: int, days: int) -> tuple[float, dict[str, str]]:
+    """Median seconds of a day's increment after so many days, and what the days hold, by table."""
+    warehouse.drop()
+    try:
         first = LAST_DAY - timedelta(days=days - 1)
-        return {
+        warehouse.arrive(first - timedelta(days=history), first - timedelta(days=1))
+        warehouse.build()
+        seconds: list[float] = []
+        for day in (first + timedelta(days=offset) for offset in range(days)):
+            warehouse.arrive(day, day)
+            seconds.append(warehouse.build())
+        rows = {
             table: content_hash(
-                spark.table(f"{self.schema}.{table}").where(
+                warehouse.spark.table(f"{warehouse.schema}.{table}").where(
                     f"{day} between date'{first}' and date'{LAST_DAY}'"
                 )
             ).rows
             for table, day in SAME_ROWS.items()
         }
-
-    def drop(self, spark: SparkSession) -> None:
-        """Remove all of it."""
-        for schema in (self.schema, f"{self.schema}_bronze", f"{self.schema}_predictions"):
-            spark.sql(f"drop schema if exists {schema} cascade")
-
-
-def measure(spark: SparkSession, history: int, days: int, folder: Path) -> tuple[float, dict[str, str]]:
-    """Median seconds of a day's increment after so many days, and what the days hold."""
-    warehouse = Warehouse(folder / str(history), f"bench_increment_{history}")
-    warehouse.drop(spark)
-    try:
-        first = LAST_DAY - timedelta(days=days - 1)
-        warehouse.arrive(spark, first - timedelta(days=history), first - timedelta(days=1))
-        warehouse.build()
-        seconds: list[float] = []
-        for day in (first + timedelta(days=offset) for offset in range(days)):
-            warehouse.arrive(spark, day, day)
-            seconds.append(warehouse.build())
-        return statistics.median(seconds), warehouse.days_hash(spark, days)
+        return statistics.median(seconds), rows
     finally:
-        warehouse.drop(spark)
+        warehouse.drop()
 
 
 def main() -> None:
@@ -106,19 +64,24 @@ def main() -> None:
     parser.add_argument("--history", type=int, nargs="+", default=[3, 30, 300])
     parser.add_argument("--days", type=int, default=3)
     arguments = parser.parse_args()
-    spark = spark_session()
     console = Console()
-    found: dict[int, float] = {}
-    hashes: list[dict[str, str]] = []
+    seconds: list[float] = []
+    rows: list[dict[str, str]] = []
     with tempfile.TemporaryDirectory() as folder:
         for history in arguments.history:
             console.print(f"{history} days of history, then {arguments.days} days one by one …", style="dim")
-            found[history], content = measure(spark, history, arguments.days, Path(folder))
-            hashes.append(content)
-    assert all(content == hashes[0] for content in hashes), "equal answers"
-    shown = Table("days of history", "a day's increment (times the first)", title="Increment")
-    for history, seconds in found.items():
-        shown.add_row(str(history), f"{seconds / found[arguments.history[0]]:.2f}")
+            warehouse = Warehouse(spark_session(), Path(folder) / str(history), f"bench_increment_{history}")
+            taken, held = measure(warehouse, history, arguments.days)
+            assert held == (rows or [held])[0], f"the days after {history} days of history hold other rows"
+            seconds.append(taken)
+            rows.append(held)
+    shown = Table(
+        "days of history",
+        f"a day's increment, in times of that after {arguments.history[0]} (goal ≤ {GOAL})",
+        title="Increment",
+    )
+    for history, taken in zip(arguments.history, seconds, strict=True):
+        shown.add_row(str(history), f"{taken / seconds[0]:.2f}")
     console.print(shown)
 
 

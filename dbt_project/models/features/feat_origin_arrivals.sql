@@ -1,13 +1,4 @@
-{{
-    config(
-        day='as_of_date',
-        cluster_by=['as_of_date'],
-        until_watermark=true,
-        reached_by=[
-            {'model': 'int_flight_outcomes', 'after': 1},
-        ],
-    )
-}}
+{{ config(reached_by=[{'model': 'int_flight_outcomes', 'after': 1}]) }}
 
 with
 

@@ -1,13 +1,8 @@
 {{
-    config(
-        day='as_of_date',
-        cluster_by=['as_of_date'],
-        until_watermark=true,
-        reached_by=[
-            {'model': 'int_flights', 'after': 1},
-            {'model': 'int_flight_events', 'after': 1},
-        ],
-    )
+    config(reached_by=[
+        {'model': 'int_flights', 'after': 1},
+        {'model': 'int_flight_events', 'after': 1},
+    ])
 }}
 
 with

@@ -1,7 +1,7 @@
 {{
     config(
         day='known_date',
-        cluster_by=['known_date'],
+        until_watermark=false,
         reached_by=[
             {
                 'source': 'weather_observations',

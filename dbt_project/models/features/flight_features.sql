@@ -1,8 +1,6 @@
 {{
     config(
         day='flight_date',
-        cluster_by=['flight_date'],
-        until_watermark=true,
         reached_by=[
             {'model': 'int_flights'},
             {'model': 'feat_origin_weather', 'after': 1},
@@ -136,7 +134,7 @@ due_flights as (
 
 known as (
     {{
-        point_in_time_joins(
+        point_in_time_join(
             spine='due_flights',
             spine_key=['flight_id'],
             spine_time='predict_at',

@@ -1,7 +1,6 @@
 {{
     config(
         day='known_date',
-        cluster_by=['known_date'],
         reached_by=[
             {'model': 'int_flight_events', 'after': 3},
             {'model': 'int_flights', 'after': 3},

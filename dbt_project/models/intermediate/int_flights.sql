@@ -1,7 +1,6 @@
 {{
     config(
         day='flight_date',
-        cluster_by=['flight_date'],
         reached_by=[
             {'source': 'flight_schedule', 'day': 'flight_date', 'after': 1},
             {'source': 'airports', 'day': local_date('published_at'), 'after': 'open'},
@@ -28,13 +27,16 @@ with_destination as (
     {{
         point_in_time_join(
             spine='schedule',
+            spine_key=['flight_id'],
             spine_time='known_at',
-            keys={'dest_code': 'airport_code'},
-            features=[{
-                'from': 'airports',
-                'time': 'known_at',
-                'time_as': 'dest_known_at',
-                'columns': {'time_zone': 'published_time_zone', 'latitude': 'dest_latitude'},
+            joins=[{
+                'keys': {'dest_code': 'airport_code'},
+                'features': [{
+                    'from': 'airports',
+                    'time': 'known_at',
+                    'time_as': 'dest_known_at',
+                    'columns': {'time_zone': 'published_time_zone', 'latitude': 'dest_latitude'},
+                }],
             }],
         )
     }}

@@ -1,7 +1,6 @@
 {{
     config(
         day='flight_date',
-        cluster_by=['flight_date'],
         reached_by=[
             {
                 'source': 'arrival_delay',
@@ -23,15 +22,7 @@ predictions as (
 ),
 
 outcomes as (
-    select
-        flight_id,
-        known_at,
-        max(if(event_type = 'arrived', delay_minutes, null)) as arr_delay_minutes
-    from {{ ref('int_flight_events') }}
-    where
-        {{ in_days('flight_date') }}
-        and event_type in ('arrived', 'cancelled')
-    group by flight_id, known_at
+    {{ reported_outcomes() }}
 ),
 
 -- The last report stands, also where it takes an arrival back.

@@ -1,7 +1,6 @@
 {{
     config(
         day='flight_date',
-        cluster_by=['flight_date'],
         reached_by=[
             {'model': 'fct_flight_predictions'},
             {'model': 'int_flight_events', 'day': 'flight_date', 'after': 28, 'staged': 'stg_flight_events'},

@@ -1,7 +1,6 @@
 {{
     config(
         day='flight_date',
-        cluster_by=['flight_date'],
         meta={'gate': 'training'},
         reached_by=[
             {'model': 'flight_features'},
@@ -18,23 +17,14 @@ flights as (
 ),
 
 outcomes as (
-    select
-        flight_id,
-        known_at as label_known_at,
-        -- A flight reported as cancelled has no label; the report ends the one that it had.
-        max(if(event_type = 'arrived', delay_minutes, null)) as arr_delay_minutes
-    from {{ ref('int_flight_events') }}
-    where
-        {{ in_days('flight_date') }}
-        and event_type in ('arrived', 'cancelled')
-    group by flight_id, known_at
+    {{ reported_outcomes() }}
 ),
 
 label_versions as (
     select
         flight_id,
-        label_known_at,
-        lead(label_known_at) over (partition by flight_id order by label_known_at) as label_superseded_at,
+        known_at as label_known_at,
+        lead(known_at) over (partition by flight_id order by known_at) as label_superseded_at,
         arr_delay_minutes
     from outcomes
 )

@@ -14,39 +14,27 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from lakehouse.dbt.project import run_dbt
 
-ONE_KEY = """
-{{ point_in_time_join(
-    spine='pit_spine',
-    spine_time='at',
-    keys={'origin': 'airport', 'carrier': 'airline'},
-    features=[
+JOIN = """
+{{{{ point_in_time_join(spine='pit_spine', spine_key=['number'], spine_time='at', joins=[{joins}]) }}}}
+"""
+BY_BOTH = """{
+    'keys': {'origin': 'airport', 'carrier': 'airline'},
+    'features': [
         {'from': 'pit_weather', 'time': 'known_at', 'time_as': 'weather_known_at',
          'columns': ['wind', 'gust'], 'max_age': 'interval 3 hours'},
         {'from': 'pit_queue', 'time': 'as_of', 'time_as': 'queue_as_of',
          'columns': {'waiting': 'queue_waiting'}},
     ],
-) }}
-"""
-# Two kinds of entity at once: the queue of an airport and airline, and the last one at the airport.
-SEVERAL_KEYS = """
-{{ point_in_time_joins(
-    spine='pit_spine',
-    spine_key=['number'],
-    spine_time='at',
-    joins=[
-        {'keys': {'origin': 'airport', 'carrier': 'airline'}, 'features': [
-            {'from': 'pit_weather', 'time': 'known_at', 'time_as': 'weather_known_at',
-             'columns': ['wind', 'gust'], 'max_age': 'interval 3 hours'},
-            {'from': 'pit_queue', 'time': 'as_of', 'time_as': 'queue_as_of',
-             'columns': {'waiting': 'queue_waiting'}},
-        ]},
-        {'keys': {'origin': 'airport'}, 'features': [
-            {'from': 'pit_queue', 'time': 'as_of', 'time_as': 'airport_queue_as_of',
-             'columns': {'waiting': 'airport_queue_waiting'}},
-        ]},
+}"""
+BY_AIRPORT = """{
+    'keys': {'origin': 'airport'},
+    'features': [
+        {'from': 'pit_queue', 'time': 'as_of', 'time_as': 'airport_queue_as_of',
+         'columns': {'waiting': 'airport_queue_waiting'}},
     ],
-) }}
-"""
+}"""
+# By one key; and by two at once: the queue of an airport and airline, and the last one at the airport.
+JOINS = (BY_BOTH, f"{BY_BOTH}, {BY_AIRPORT}")
 BOTH = (("origin", "airport"), ("carrier", "airline"))
 AIRPORT = BOTH[:1]
 MAX_AGE = timedelta(hours=3)
@@ -114,9 +102,9 @@ def oracle(
 
 @pytest.fixture(scope="module")
 def joined_sql(_engine: None, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The SQL of both macros, as dbt compiles it."""
+    """The join's SQL by one key and by several, as dbt compiles it."""
     folder = tmp_path_factory.mktemp("compiled")
-    return [_compiled(call, folder) for call in (ONE_KEY, SEVERAL_KEYS)]
+    return [_compiled(JOIN.format(joins=joins), folder) for joins in JOINS]
 
 
 def _compiled(call: str, folder: Path) -> str:

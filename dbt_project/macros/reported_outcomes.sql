@@ -1,0 +1,17 @@
+{#-
+  How flights ended, report by report: what makes the label of a training set, and what stands beside a score.
+
+  One row a flight and instant at which a report became known. A flight reported as cancelled has no delay; the report
+  ends the one that it had.
+-#}
+{% macro reported_outcomes() -%}
+  select
+    flight_id,
+    known_at,
+    max(if(event_type = 'arrived', delay_minutes, null)) as arr_delay_minutes
+  from {{ ref('int_flight_events') }}
+  where
+    {{ in_days('flight_date') }}
+    and event_type in ('arrived', 'cancelled')
+  group by flight_id, known_at
+{%- endmacro %}

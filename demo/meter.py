@@ -85,7 +85,9 @@ def _family(root: psutil.Process) -> set[psutil.Process]:
 
 
 def _resident(process: psutil.Process) -> int:
+    """Bytes, those that processes share divided among them where the system tells."""
     try:
-        return int(process.memory_info().rss)
+        memory = process.memory_full_info()
+        return int(getattr(memory, "pss", memory.rss))
     except psutil.NoSuchProcess:
         return 0  # it ended between the listing and this look

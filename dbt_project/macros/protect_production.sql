@@ -19,10 +19,10 @@
     what ~ ' on the target prod is refused: ' ~ because ~ '. Leave out `--target prod`: your own schema can have it.') -%}
 {%- endmacro %}
 
-{#- `dbt clone` runs no hooks; it asks this before it makes anything. -#}
-{% macro spark__can_clone_table() -%}
+{#- dbt drops the table of a model that turned into a view, and with it every version that someone may need. -#}
+{% macro spark__handle_existing_table(full_refresh, old_relation) -%}
   {%- if target.name == 'prod' -%}
-    {%- do refuse_in_production('dbt clone', 'its tables would be those of another schema') -%}
+    {%- do refuse_in_production('a view in place of ' ~ old_relation, 'all versions of the table would be lost') -%}
   {%- endif -%}
-  {%- do return(true) -%}
+  {%- do adapter.drop_relation(old_relation) -%}
 {%- endmacro %}

@@ -7,7 +7,7 @@
 -#}
 {% materialization incremental, adapter='spark', supported_languages=['sql', 'python'] %}
   {%- if config.get('incremental_strategy') != 'replace_days' -%}
-    {{ return(dbt_spark.materialization_incremental_spark()) }}
+    {{ return(dbt.materialization_incremental_spark()) }}
   {%- endif -%}
 
   {%- set target_relation = this.incorporate(type='table') -%}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from lakehouse.delta.retention import property_problems, warehouse_tables
 from lakehouse.engine import server
 from lakehouse.engine.config import java
 from lakehouse.engine.jars import jar_paths
@@ -72,6 +73,13 @@ def _engine(config: Settings) -> Finding:
     )
 
 
+def _tables() -> Finding:
+    tables = warehouse_tables()
+    problems = property_problems(tables)
+    found = "; ".join(problems[:3]) + ("; …" if problems[3:] else "") or f"{len(tables)} tables, all of them"
+    return Finding("older versions stay", not problems, found, "set the properties, as docs/pins.md says")
+
+
 def check_machine(config: Settings | None = None) -> list[Finding]:
     """Look at everything that set-up, engine and UIs need."""
     config = config or settings()
@@ -89,4 +97,5 @@ def check_machine(config: Settings | None = None) -> list[Finding]:
             else []
         ),
         _engine(config),
+        _tables(),
     ]

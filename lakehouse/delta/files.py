@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -42,6 +44,15 @@ def local_files(name: str, day: str | None = None, ranges: Sequence[DayRange] | 
         rows=sum(int(action["num_records"] or 0) for action in held),
         size_bytes=sum(int(action["size_bytes"]) for action in held),
     )
+
+
+def data_files(folder: Path, version: int | None = None) -> set[Path]:
+    """The files that make up a version of the table in a folder, the newest by default.
+
+    Those of a shallow clone lie in other folders.
+    """
+    actions = pa.table(DeltaTable(folder, version=version).get_add_actions())
+    return {folder / unquote(urlparse(str(path)).path) for path in actions.column("path").to_pylist()}
 
 
 def may_hold(action: Mapping[str, Any], day: str, ranges: Sequence[DayRange]) -> bool:

@@ -18,6 +18,8 @@ from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
 
+DELETED_FILE_RETENTION = "delta.deletedFileRetentionDuration"
+
 
 @dataclass(frozen=True, order=True)
 class TableVersion:
@@ -110,15 +112,25 @@ def current_version(spark: SparkSession, name: str) -> TableVersion:
     return TableVersion(name, identity, int(latest["version"]))
 
 
+def at_version(spark: SparkSession, name: str, version: int) -> TableVersion:
+    """A version of a table by its number, with the id that the table had then."""
+    return TableVersion(name, id_at(spark, TableVersion(name, "", version)), version)
+
+
 def local_commits(name: str, limit: int | None = None) -> list[dict[str, Any]] | None:
     """The latest commits of a table in our engine's warehouse, newest first, as `describe history` has them.
 
     Returns:
         version, timestamp (of the commit's writer, UTC text), operation and userMetadata of each; None where
-        the table has no folder here, so that Spark has to be asked.
+        the table has no folder here, or is a clone, so that Spark has to be asked.
     """
     folder = local_folder(name)
     if folder is None:
+        return None
+    try:
+        commits = DeltaTable(folder).history(limit)
+    except DeltaError:
+        # The first commit of a shallow clone has read version -1, which delta-rs refuses.
         return None
     return [
         {
@@ -127,7 +139,7 @@ def local_commits(name: str, limit: int | None = None) -> list[dict[str, Any]] |
             "operation": commit["operation"],
             "userMetadata": commit.get("userMetadata"),
         }
-        for commit in DeltaTable(folder).history(limit)
+        for commit in commits
     ]
 
 
@@ -193,8 +205,9 @@ def id_at(spark: SparkSession, pinned: TableVersion) -> str:
 def table_properties(constraints: dict[str, str] | None = None) -> dict[str, str]:
     """The properties that every table of ours is created with.
 
-    Retention stands twice, as Delta refuses an older version without both. Deletion vectors and column
-    mapping are off, as the Arrow reader of the training path cannot read them.
+    Retention stands twice, as Delta refuses an older version without both. The log is never cut: Delta would
+    do so by age alone, whatever is pinned. Deletion vectors and column mapping are off, as the Arrow reader
+    of the training path cannot read them.
 
     Args:
         constraints: name to SQL condition; a violating row then fails before the commit.
@@ -202,7 +215,8 @@ def table_properties(constraints: dict[str, str] | None = None) -> dict[str, str
     retention = f"interval {settings().retention_days} days"
     return {
         "delta.logRetentionDuration": retention,
-        "delta.deletedFileRetentionDuration": retention,
+        DELETED_FILE_RETENTION: retention,
+        "delta.enableExpiredLogCleanup": "false",
         "delta.enableDeletionVectors": "false",
         **{f"delta.constraints.{name}": sql for name, sql in (constraints or {}).items()},
     }

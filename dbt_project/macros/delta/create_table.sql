@@ -73,6 +73,7 @@
 -#}
 {% macro create_delta_table(relation, columns, commit_note=none) -%}
   {%- set day = config.get('day') -%}
+  {%- set cluster_by = config.get('cluster_by', [day] if day else []) -%}
   {%- set commented = '`' ~ relation.identifier ~ '__commented`' -%}
   {%- set names = columns | map(attribute='name') | list -%}
   {%- call statement('comment_columns') -%}
@@ -87,8 +88,8 @@
   {%- if commit_note %}
   options ('userMetadata' = {{ sql_text(commit_note) }})
   {%- endif %}
-  {%- if config.get('cluster_by') %}
-  cluster by ({{ config.get('cluster_by') | join(', ') }})
+  {%- if cluster_by %}
+  cluster by ({{ cluster_by | join(', ') }})
   {%- endif %}
   comment {{ sql_text(model.description) }}
   tblproperties ({{ delta_properties(constraint_properties()) }})
@@ -111,6 +112,7 @@
   {%- set properties = {
     'delta.deletedFileRetentionDuration': retention,
     'delta.logRetentionDuration': retention,
+    'delta.enableExpiredLogCleanup': 'false',
     'delta.enableDeletionVectors': 'false',
     'delta.columnMapping.mode': 'none',
   } -%}

@@ -36,5 +36,17 @@ def test_what_would_damage_production_is_refused(
     assert not spark_session().catalog.tableExists("staging.stg_airports")
 
 
+def test_a_table_is_not_dropped_for_a_view(_engine: None, tmp_path: Path) -> None:
+    spark = spark_session()
+    spark.sql("create schema if not exists staging")
+    spark.sql("create table staging.stg_airports using delta as select 1 as id")
+    try:
+        with pytest.raises(LakehouseError, match=r"all\s+versions\s+of\s+the\s+table\s+would\s+be\s+lost"):
+            run_dbt(["run", "--select", "stg_airports"], target="prod", target_path=tmp_path)
+        assert spark.table("staging.stg_airports").count() == 1
+    finally:
+        spark.sql("drop table staging.stg_airports")
+
+
 def _schemas() -> set[str]:
     return {row[0] for row in spark_session().sql("show schemas").collect()}

@@ -6,6 +6,7 @@ import pytest
 from pyspark.errors import PySparkException
 
 from expectations.suites.features import FEATURE_TIMES
+from lakehouse.delta.retention import property_problems, warehouse_tables
 from lakehouse.errors import LakehouseError
 
 # Several dbt builds: minutes, not seconds.
@@ -19,9 +20,14 @@ def test_each_commit_is_one_statement_that_keeps_everything(story) -> None:
     detail = lakehouse.spark.sql(f"describe detail {lakehouse.schema}.flight_features").collect()[0]
     assert detail["clusteringColumns"] == ["flight_date"]
     kept = detail["properties"]
-    assert kept["delta.logRetentionDuration"] == kept["delta.deletedFileRetentionDuration"]
-    assert kept["delta.enableDeletionVectors"] == "false"
     assert kept["delta.constraints.flight_id_not_null"] == "flight_id is not null"
+
+
+def test_every_table_keeps_its_versions(story) -> None:
+    schema = story.lakehouse.schema
+    folders = {name: folder for name, folder in warehouse_tables().items() if name.startswith(f"{schema}.")}
+    assert len(folders) > len(story.tables)
+    assert property_problems(folders) == []
 
 
 def test_every_column_of_every_table_has_its_comment(story) -> None:

@@ -1,0 +1,208 @@
+"""The project's only VACUUM: it frees the files that nothing needs, or refuses and names who needs what."""
+
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+
+from lakehouse.delta.files import data_files
+from lakehouse.delta.pins import Need, own_needs, pins_lock
+from lakehouse.delta.retention import missing_files, property_problems, warehouse_tables, why_unreadable
+from lakehouse.delta.table import TableVersion
+from lakehouse.engine.server import is_ours
+from lakehouse.errors import LakehouseError
+
+DEFAULT_HOURS = 168
+# A file that no version has may be one that a statement under way will commit.
+MIN_HOURS = 24
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Files of earlier versions that stay because someone needs them; others may need them too."""
+
+    who: str
+    why: str
+    files: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class VacuumedTable:
+    """What a vacuum frees in one table.
+
+    Args:
+        freed: the files, below the table's folder.
+        kept_files, kept_bytes: what it would free besides, if nobody needed it.
+        kept_for: who does.
+    """
+
+    name: str
+    freed: tuple[str, ...]
+    freed_bytes: int
+    kept_files: int
+    kept_bytes: int
+    kept_for: tuple[Kept, ...]
+
+
+@dataclass(frozen=True)
+class Vacuumed:
+    """What a vacuum freed, or would free.
+
+    Args:
+        tables: those that have earlier files old enough.
+        lost: needs of which the table, or files, had been deleted before; what is left of them is kept.
+    """
+
+    tables: tuple[VacuumedTable, ...]
+    lost: tuple[str, ...]
+
+
+def vacuum(
+    spark: SparkSession,
+    needs: Sequence[Need],
+    older_than_hours: int = DEFAULT_HOURS,
+    *,
+    dry_run: bool = False,
+    bronze: str = "bronze",
+    tables: Collection[str] | None = None,
+) -> Vacuumed:
+    """Free the files of all tables but bronze that no current, needed or recent version has.
+
+    Pins and what is published are needs, too. Logs are never touched.
+
+    Args:
+        needs: what models need (`ml.pins`).
+        older_than_hours: for so long a file stays after the last version that had it; where none did, after
+            it was written.
+        dry_run: only tell.
+        bronze: the schema that is never vacuumed.
+        tables: only look at these; all of the warehouse by default.
+
+    Raises:
+        LakehouseError: a version that someone needs cannot be read, a table lacks the properties that keep
+            versions readable, or the warehouse is another server's; then nothing was freed.
+    """
+    if not is_ours(os.environ.get("SPARK_REMOTE", "")):
+        raise LakehouseError(
+            "only the tables of the project's own engine can be vacuumed",
+            "unset SPARK_REMOTE, or ask its owner",
+        )
+    with pins_lock():
+        every = warehouse_tables()
+        looked_at = every if tables is None else {name: every[name] for name in tables}
+        every_need = [*needs, *own_needs(spark)]
+        wanted = [need for need in every_need if need.version.name in looked_at]
+        _refuse(looked_at, wanted)
+        lost = [
+            f"{need}, but there is no such table" for need in every_need if need.version.name not in every
+        ]
+        lost += _problems(looked_at, wanted, missing_files)
+        clones = _clones(every)
+        planned = [
+            _plan(name, folder, wanted, clones, older_than_hours)
+            for name, folder in looked_at.items()
+            if name.partition(".")[0] != bronze
+        ]
+        if not dry_run:
+            for each in planned:
+                _free(spark, looked_at[each.name], each)
+    return Vacuumed(
+        tables=tuple(each for each in planned if each.freed or each.kept_files),
+        lost=tuple(lost),
+    )
+
+
+def _refuse(folders: Mapping[str, Path], needs: Sequence[Need]) -> None:
+    problems = [*property_problems(folders), *_problems(folders, needs, why_unreadable)]
+    if problems:
+        raise LakehouseError(
+            "nothing was vacuumed:\n" + "\n".join(f"  {problem}" for problem in problems),
+            "docs/pins.md says what to do about each",
+        )
+
+
+def _problems(
+    folders: Mapping[str, Path], needs: Sequence[Need], look: Callable[[Path, TableVersion], str | None]
+) -> list[str]:
+    found = [(need, look(folders[need.version.name], need.version)) for need in needs]
+    return [f"{need}, but {problem}" for need, problem in found if problem is not None]
+
+
+def _clones(folders: Mapping[str, Path]) -> dict[str, set[Path]]:
+    """Files that tables read from the folders of others, as dbt's shallow clones do."""
+    return {
+        name: borrowed
+        for name, folder in folders.items()
+        if (borrowed := {path for path in data_files(folder) if folder not in path.parents})
+    }
+
+
+def _plan(
+    name: str, folder: Path, needs: Sequence[Need], clones: Mapping[str, set[Path]], older_than_hours: int
+) -> VacuumedTable:
+    unused = DeltaTable(folder).vacuum(
+        older_than_hours, dry_run=True, enforce_retention_duration=False, full=True
+    )
+    # The log tells of files long after they were deleted; Spark's checksums (.crc) go with theirs.
+    paths = [path for file in unused if (path := folder / file).exists() and not path.name.startswith(".")]
+    sizes = {path: path.stat().st_size for path in paths}
+    holders = [
+        *(
+            (
+                need.who,
+                f"{need.why}, version {need.version.version}",
+                data_files(folder, need.version.version),
+            )
+            for need in needs
+            if need.version.name == name
+        ),
+        *((clone, "a clone of its files", files) for clone, files in clones.items()),
+    ]
+    kept = sizes.keys() & {path for _, _, files in holders for path in files}
+    freed = sorted(sizes.keys() - kept)
+    return VacuumedTable(
+        name=name,
+        freed=tuple(str(path.relative_to(folder)) for path in freed),
+        freed_bytes=sum(sizes[path] for path in freed),
+        kept_files=len(kept),
+        kept_bytes=sum(sizes[path] for path in kept),
+        kept_for=tuple(
+            Kept(who, why, len(held), sum(sizes[path] for path in held))
+            for who, why, files in holders
+            if (held := sizes.keys() & files)
+        ),
+    )
+
+
+def _free(spark: SparkSession, folder: Path, planned: VacuumedTable) -> None:
+    """Delta deletes, of the files listed, those that its newest version by then does not have."""
+    if not planned.freed:
+        return
+    paths = [folder / file for file in planned.freed]
+    inventory = pa.table(
+        {
+            "path": [f"file:{path}" for path in paths],
+            "length": [path.stat().st_size for path in paths],
+            "isDir": [False for _ in paths],
+            "modificationTime": [int(path.stat().st_mtime * 1000) for path in paths],
+        }
+    )
+    spark.createDataFrame(inventory).createOrReplaceTempView("vacuum_inventory")
+    # The list has files that are old enough, and no others: Delta is told to look at no age.
+    spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    try:
+        spark.sql(f"vacuum {planned.name} using inventory (select * from vacuum_inventory) retain 0 hours")
+    finally:
+        spark.conf.unset("spark.databricks.delta.retentionDurationCheck.enabled")
+        spark.catalog.dropTempView("vacuum_inventory")
+    left = [path for path in paths if path.exists()]
+    if left:
+        raise LakehouseError(
+            f"{planned.name}: {len(left)} of {len(paths)} files could not be deleted, {left[0]} first",
+            "look at their owner and rights, and run it again",
+        )

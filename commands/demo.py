@@ -32,7 +32,7 @@ def _show(story: Story) -> None:
             )
         ],
     )
-    report, change = story.reproduction, story.difference
+    report, change = story.reproduction, story.difference.rows
     proof = "identical, row by row" if report.identical else f"DIFFERENT: {report.differences}"
     columns = ", ".join(f"{name} in {count:,}" for name, count in change.changed_columns.items())
     console.print()
@@ -59,7 +59,7 @@ def _show(story: Story) -> None:
     facts(
         {
             "lakehouse dev": "Dagster's graph of all this, and MLflow's runs",
-            f"lakehouse reproduce {story.first_run}": "the proof again",
+            f"lakehouse reproduce {story.first_run} --rebuild": "the proof from bronze on, in some minutes",
             f"lakehouse diff {story.first_run} {story.second_run}": "what the correction changed",
             "dbt build": "the same models in a schema of your own",
             str(settings().data_docs_dir / "index.html"): "what the gates checked",

@@ -1,12 +1,13 @@
-"""`lakehouse diff`: how the training sets of two runs differ."""
+"""`lakehouse diff`: how two training runs differ."""
 
 from typing import Annotated
 
 import typer
 
 from commands.output import AsJson, facts, print_json, progress, table
+from commands.reproduce import show_changes
 from lakehouse.engine.session import spark_session
-from ml.reproduce import diff as diff_runs
+from ml.diff import diff as diff_runs
 
 EPILOG = "Example: lakehouse diff FIRST_RUN_ID SECOND_RUN_ID"
 
@@ -16,23 +17,30 @@ def diff(
     run_b: Annotated[str, typer.Argument(help="The second run's id.")],
     as_json: AsJson = False,
 ) -> None:
-    """Compare two training sets by rows added, removed and changed, and by column."""
+    """Compare two runs: training sets by row and column, then sources, settings, code, software, metrics."""
     progress("reading both training sets")
     found = diff_runs(spark_session(), run_a, run_b)
     if as_json:
         print_json(found)
         return
+    rows = found.rows
     facts(
         {
-            "rows": f"{found.rows_a} in the first, {found.rows_b} in the second",
-            "added": found.rows_added,
-            "removed": found.rows_removed,
-            "changed": found.rows_changed,
+            "rows": f"{rows.rows_a} in the first, {rows.rows_b} in the second",
+            "added": rows.rows_added,
+            "removed": rows.rows_removed,
+            "changed": rows.rows_changed,
+            **({"columns added": ", ".join(rows.columns_added)} if rows.columns_added else {}),
+            **({"columns removed": ", ".join(rows.columns_removed)} if rows.columns_removed else {}),
         }
     )
-    samples = {name: ", ".join(keys) for name, keys in found.samples.items()}
-    rows = [[name, count, samples.get(name, "")] for name, count in found.changed_columns.items()]
-    rows += [["(added)", found.rows_added, samples["(added)"]]] if found.rows_added else []
-    rows += [["(removed)", found.rows_removed, samples["(removed)"]]] if found.rows_removed else []
-    if rows:
-        table("Changes by column", ["column", "rows", "for example"], rows)
+    counted = dict(rows.changed_columns)
+    counted |= {"(added)": rows.rows_added} if rows.rows_added else {}
+    counted |= {"(removed)": rows.rows_removed} if rows.rows_removed else {}
+    if counted:
+        table(
+            "Changes by column",
+            ["column", "rows", "for example"],
+            [[name, count, ", ".join(rows.samples[name])] for name, count in counted.items()],
+        )
+    show_changes("What made them", found.changes)

@@ -1,37 +1,132 @@
-"""`lakehouse reproduce`: read a run's training set again and compare it with what was logged."""
+"""`lakehouse reproduce`: a run's training set and model again, from its id: identical, or what differs."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from pyspark.sql import SparkSession
 
-from commands.output import AsJson, facts, print_json, progress, table
+from commands.output import AsJson, console, facts, print_json, progress, table
 from lakehouse.engine.session import spark_session
-from ml.reproduce import read
+from lakehouse.errors import LakehouseError
+from ml import reproduce as levels
+from ml.changes import Change
+from ml.export import export_run, imported_run
+from ml.report import ReproductionReport
+from ml.run import TrainingRun, logged_run
 
 EPILOG = (
-    "Example: lakehouse reproduce 0123456789abcdef0123456789abcdef (exit code 1 when it is not identical)"
+    "Example: lakehouse reproduce 0123456789abcdef0123456789abcdef --rebuild "
+    "(exit code 1 when it is not identical)"
 )
 
 
 def reproduce(
-    run_id: Annotated[str, typer.Argument(help="A training run's id, as `lakehouse train` prints it.")],
+    run_id: Annotated[
+        str | None, typer.Argument(help="A training run's id, as `lakehouse train` prints it.")
+    ] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Build the training set anew, from bronze as pinned.")
+    ] = False,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train the model again; with --rebuild on what was rebuilt.")
+    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the rebuilt schema there.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Threads of --retrain, instead of the run's.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write all it takes to rebuild the run elsewhere into this file.")
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option("--import", help="Rebuild the run of such a file, here.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say whether a run's training set is still what it was, or what differs, by column."""
-    report = read(spark_session(), run_id, progress)
+    """Say whether a run is still what it was, or what differs, by table, column and row.
+
+    Without an option the pinned version of its training set is read and hashed.
+    """
+    _refuse_what_makes_no_sense(run_id, rebuild or bundle is not None, retrain, keep, threads, export, bundle)
+    spark = spark_session()
+    if bundle is not None:
+        with imported_run(spark, bundle, progress) as run:
+            report = levels.rebuild(spark, run, train=retrain, keep=keep, threads=threads, progress=progress)
+    else:
+        run = logged_run(str(run_id))
+        if export is not None:
+            progress(f"written: {export_run(spark, run, export, progress)}")
+            return
+        report = _report(spark, run, rebuild, retrain, keep, threads)
     if as_json:
         print_json(report)
     else:
-        facts(
-            {
-                "training set": report.table,
-                "rows": report.row_count,
-                "content hash": report.content_hash,
-                "result": "identical" if report.identical else "NOT identical",
-            }
-        )
-        if report.differences:
-            rows = [[found.what, found.name, found.logged, found.found] for found in report.differences]
-            table("Differences", ["what", "name", "logged", "found"], rows)
+        _show(report)
     if not report.identical:
         raise typer.Exit(1)
+
+
+def _report(
+    spark: SparkSession, run: TrainingRun, rebuild: bool, retrain: bool, keep: bool, threads: int | None
+) -> ReproductionReport:
+    if rebuild:
+        return levels.rebuild(spark, run, train=retrain, keep=keep, threads=threads, progress=progress)
+    if retrain:
+        return levels.retrain(spark, run, threads=threads, progress=progress)
+    return levels.read(spark, run, progress)
+
+
+def _refuse_what_makes_no_sense(
+    run_id: str | None,
+    rebuild: bool,
+    retrain: bool,
+    keep: bool,
+    threads: int | None,
+    export: Path | None,
+    bundle: Path | None,
+) -> None:
+    if (run_id is None) == (bundle is None):
+        raise LakehouseError("give a run's id, or a file to --import", "one of the two")
+    if keep and not rebuild:
+        raise LakehouseError("--keep keeps what --rebuild builds", "give both")
+    if threads is not None and not retrain:
+        raise LakehouseError("--threads are those of --retrain", "give both")
+    if export is not None and (rebuild or retrain):
+        raise LakehouseError("--export writes a run as it was logged", "reproduce it before, or afterwards")
+
+
+def _show(report: ReproductionReport) -> None:
+    facts(
+        {
+            "training set": report.table,
+            "rows": f"{report.row_count:,}",
+            "content hash": report.content_hash,
+            "level": report.level,
+            **({"schema": report.schema} if report.schema else {}),
+            "result": "identical" if report.identical else "NOT identical",
+        }
+    )
+    if report.differences:
+        table(
+            "Differences",
+            ["what", "name", "logged", "found", "for example"],
+            [
+                [found.what, found.name, found.logged, found.found, ", ".join(found.samples)]
+                for found in report.differences
+            ],
+        )
+    show_changes("Not as it was at the run", report.changes)
+
+
+def show_changes(title: str, changes: tuple[Change, ...]) -> None:
+    """What changed, as a table, and the text of changed SQL below it."""
+    if not changes:
+        return
+    table(
+        title,
+        ["kind", "name", "then", "now"],
+        [[each.kind, each.name, each.before, each.after] for each in changes],
+    )
+    for change in changes:
+        if change.diff and change.kind in ("model", "macro"):
+            console.print(change.diff, markup=False, soft_wrap=True)

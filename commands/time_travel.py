@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from commands.output import AsJson, facts, print_json, progress
-from lakehouse.dbt.time_travel import build
+from lakehouse.dbt.time_travel import build, complete_pins
 from lakehouse.delta.table import TableVersion, table_id
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
@@ -41,7 +41,7 @@ def time_travel(
             )
         pins.append(TableVersion(found[1], found[3] or table_id(spark, found[1]), int(found[2])))
     instant = as_of.replace(tzinfo=UTC) if as_of else None
-    result = build(spark, schema, select, pins, as_of=instant, progress=progress)
+    result = build(spark, schema, select, complete_pins(spark, pins, instant), progress=progress)
     if as_json:
         print_json(result)
     else:

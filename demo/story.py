@@ -13,7 +13,10 @@ from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
 from ml.compare import Comparison, compare
-from ml.reproduce import ReproductionReport, TrainingSetDiff, diff, read
+from ml.diff import RunDiff, diff
+from ml.report import ReproductionReport
+from ml.reproduce import read
+from ml.run import logged_run
 from ml.spec import load_spec
 from orchestration.run import RunSummary, materialize
 
@@ -50,7 +53,7 @@ class Story:
     first_run: str
     second_run: str
     reproduction: ReproductionReport
-    difference: TrainingSetDiff
+    difference: RunDiff
     days: Calendar
     scores: Comparison
     cost: Cost
@@ -91,7 +94,7 @@ def tell(say: Callable[[str], None], calendar: Calendar | None = None) -> Story:
             second = _train(say, days.corrections + timedelta(days=1))
         with meter.chapter("proof: the first training set, read again"):
             spark = spark_session()
-            report = read(spark, str(first["mlflow_run_id"]), progress=say)
+            report = read(spark, logged_run(str(first["mlflow_run_id"])), progress=say)
             difference = diff(spark, str(first["mlflow_run_id"]), str(second["mlflow_run_id"]))
         scores = compare(
             spark,

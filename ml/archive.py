@@ -1,4 +1,4 @@
-"""The code that builds a training set, as one archive: rebuilding needs neither git nor today's checkout."""
+"""The code that builds a training set and trains on it, as one archive: git is not needed for it."""
 
 import gzip
 import io
@@ -15,14 +15,14 @@ ARCHIVED = (
     "dbt_packages",
     "dbt_project",
     "sources",
-    "ml/specs",
+    "ml",
     "requirements.lock",
 )
 _IGNORED = {"__pycache__", "target", "logs"}
 
 
 def archive(root: Path) -> bytes:
-    """A tar.gz of the dbt project with its macros, the sources, the specs and the lock file.
+    """A tar.gz of the dbt project with its macros, the sources, `ml` with its specs, and the lock file.
 
     The same files give the same bytes: names sorted, no owners, no times.
     """

@@ -60,6 +60,47 @@ class DbtModels:
             waiting.extend(self._parents(node))
         return sorted(found)
 
+    def sources(self) -> set[str]:
+        """`schema.table` of every source: what is not built, but delivered."""
+        return {f"{source['schema']}.{source['identifier']}" for source in self.manifest["sources"].values()}
+
+    def table_read(self, name: str) -> str | None:
+        """`schema.table` of what a note names, `source.table` or a model; None for one of the past."""
+        for source in self.manifest["sources"].values():
+            if f"{source.get('source_name')}.{source.get('name')}" == name:
+                return f"{source['schema']}.{source['identifier']}"
+        nodes = self.manifest["nodes"].values()
+        found = [_table(node) for node in nodes if node["resource_type"] == "model" and node["name"] == name]
+        return found[0] if found else None
+
+    def config(self, model: str) -> Mapping[str, Any]:
+        """A model's config.
+
+        Raises:
+            LakehouseError: there is no such model.
+        """
+        return self._node(model)["config"]
+
+    def meta(self, model: str) -> dict[str, Mapping[str, Any]]:
+        """The meta of each column of a model, in the YAML's order.
+
+        Raises:
+            LakehouseError: there is no such model.
+        """
+        columns: Mapping[str, Any] = self._node(model)["columns"]
+        return {name: _meta(column) for name, column in columns.items()}
+
+    def grain(self, model: str) -> tuple[str, ...]:
+        """The columns that name a row, as its test `unique_combination` or `unique` has them; else none."""
+        for test in self.manifest["nodes"].values():
+            named = test.get("test_metadata") or {}
+            if test.get("attached_node") and self.manifest["nodes"][test["attached_node"]]["name"] == model:
+                if named.get("name") == "unique_combination":
+                    return tuple(named["kwargs"]["columns"])
+                if named.get("name") == "unique":
+                    return (named["kwargs"]["column_name"],)
+        return ()
+
     def _node(self, model: str) -> Mapping[str, Any]:
         for node in self.manifest["nodes"].values():
             if node["resource_type"] == "model" and node["name"] == model:

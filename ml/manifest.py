@@ -12,10 +12,10 @@ from ml.data.columns import Columns
 from ml.data.training_set import TrainingSet
 from ml.environment import Code, Environment
 from ml.spec import Spec
+from ml.tracking import MANIFEST, artifact
 
 # Raised when a reader of older manifests would go wrong; readers refuse what they don't know.
 PROTOCOL_VERSION = 1
-FILE_NAME = "training_set.json"
 
 
 class _Part(BaseModel):
@@ -28,7 +28,9 @@ class PinnedTable(_Part):
     Args:
         name: `schema.table`.
         file_list_hash: over the paths and sizes of its files.
-        pinned_by: how the version was found: published with the training set, or current at training.
+        pinned_by: how the version was found: `read` (noted by the build that read it), `published` (with the
+            training set), or `as of` (the newest one when the training set was committed).
+        is_source: delivered, not built: what a rebuild starts from.
     """
 
     name: str
@@ -36,6 +38,7 @@ class PinnedTable(_Part):
     version: int
     file_list_hash: str
     pinned_by: str = "published"
+    is_source: bool = False
 
     @property
     def table(self) -> TableVersion:
@@ -116,6 +119,15 @@ def load_manifest(path: Path) -> Manifest:
         return Manifest.model_validate_json(_known_protocol(text, path))
     except ValidationError as error:
         raise LakehouseError(f"{path} is no manifest of a training set: {error}") from error
+
+
+def manifest_of(run_id: str) -> Manifest:
+    """The manifest that a training run logged.
+
+    Raises:
+        LakehouseError: there is no such run, or it has no manifest.
+    """
+    return load_manifest(artifact(run_id, MANIFEST))
 
 
 class _Protocol(BaseModel):

@@ -111,6 +111,18 @@ def model_version(name: str, version: str) -> ModelVersion:
     return ModelVersion(name, version, str(found.run_id), folder / "artifacts" / "bundle")
 
 
+def model_of_run(run_id: str) -> ModelVersion:
+    """The model version that a training run registered.
+
+    Raises:
+        LakehouseError: it registered none, or its files are gone.
+    """
+    found = client().search_model_versions(f"run_id = '{run_id}'")
+    if not found:
+        raise LakehouseError(f"run {run_id} registered no model", "did its training end?")
+    return model_version(found[0].name, str(found[0].version))
+
+
 def promote(name: str, version: str) -> str | None:
     """Make a version the champion; the champion before it becomes `previous`.
 

@@ -1,236 +1,163 @@
-"""Read a run's training set again: identical, or what differs; and compare the sets of two runs."""
+"""Reproduce a training run: read its training set again, rebuild it from bronze, train it again."""
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
-from lakehouse.delta.content_hash import HASH_VERSION, content_hash
-from lakehouse.delta.table import TableVersion, id_at, location, table_exists
-from lakehouse.errors import LakehouseError
-from ml.data.training_set import file_list_hash, read_spark
-from ml.manifest import FILE_NAME, Content, Manifest, load_manifest
-from ml.tracking import artifact
+from lakehouse.delta.content_hash import content_hash
+from lakehouse.delta.table import current_version, table_exists
+from lakehouse.settings import PROJECT_ROOT
+from ml.archive import archive
+from ml.changes import Change, code_changes, environment_changes, value_changes
+from ml.data.training_set import read_spark
+from ml.environment import environment
+from ml.manifest import Content, Manifest
+from ml.pinned import is_gone, pin_differences, touched_files
+from ml.rebuild import rebuild_differences, rebuilt
+from ml.report import Difference, ReproductionReport, compare_content
+from ml.retrain import retrain_differences
+from ml.run import TrainingRun
+from ml.tracking import ARCHIVE
 
-SAMPLES = 3
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One thing that is not as it was logged.
-
-    Args:
-        what: `table`, `files` (their list), `file` (one cannot be read), `rows`, `row count`, `column`,
-            `column missing` or `column added`.
-        name: the table's or the column's name.
-        logged, found: the two values.
-    """
-
-    what: str
-    name: str
-    logged: str
-    found: str
-
-
-@dataclass(frozen=True)
-class ReproductionReport:
-    """Whether a training set was read again as it was.
-
-    Args:
-        content_hash: of the rows as logged.
-        differences: empty when identical.
-    """
-
-    run_id: str
-    table: TableVersion
-    row_count: int
-    content_hash: str
-    identical: bool
-    differences: tuple[Difference, ...]
+Progress = Callable[[str], None]
 
 
 def _say_nothing(_: str) -> None: ...
 
 
-def manifest_of(run_id: str) -> Manifest:
-    """The manifest that a training run logged.
-
-    Raises:
-        LakehouseError: there is no such run, or it has no manifest.
-    """
-    return load_manifest(artifact(run_id, FILE_NAME))
+def read(spark: SparkSession, run: TrainingRun, progress: Progress = _say_nothing) -> ReproductionReport:
+    """Read the pinned version of a run's training set and compare it with what was logged."""
+    manifest = run.manifest
+    progress(f"reading {manifest.training_set.table} as known on {manifest.as_of}")
+    return _report(run, "read", compare(spark, manifest), _changes(spark, run))
 
 
-def read(
-    spark: SparkSession, run_id: str, progress: Callable[[str], None] = _say_nothing
+def rebuild(
+    spark: SparkSession,
+    run: TrainingRun,
+    *,
+    train: bool = False,
+    keep: bool = False,
+    threads: int | None = None,
+    progress: Progress = _say_nothing,
 ) -> ReproductionReport:
-    """Read the pinned version of a run's training set and compare it with what was logged.
+    """Build a run's training set from pinned bronze with its own code, and compare it with what was logged.
+
+    Works after VACUUM and drop of every derived table, and whatever became of this checkout's models.
+
+    Args:
+        train: train on what was rebuilt, too, and compare the model.
+        keep: leave the schema `rebuild_<run>` there.
+        threads: of the training, instead of the run's number.
 
     Raises:
-        LakehouseError: there is no such run, or its manifest needs other code.
+        LakehouseError: dbt failed, or the schema of an earlier rebuild is still there.
     """
-    manifest = manifest_of(run_id)
+    manifest = run.manifest
+    changes = _changes(spark, run, threads)
+    level = "retrain" if train else "rebuild"
+    gone = [*_archive_differences(run), *_source_differences(spark, manifest, progress)]
+    if gone:
+        return _report(run, level, tuple(gone), changes)
+    schema = f"rebuild_{run.run_id[:12]}"
+    with rebuilt(spark, manifest, run.archive, schema, keep=keep, progress=progress) as found:
+        progress(f"hashing {found.table}")
+        differences = rebuild_differences(spark, manifest, found)
+        if train:
+            progress("training again")
+            differences += retrain_differences(spark, run, found, changes, threads, progress)
+    if differences:
+        changes += touched_files(spark, (pin for pin in manifest.upstream if pin.is_source))
+    return _report(run, level, differences, changes, schema if keep else None)
+
+
+def retrain(
+    spark: SparkSession,
+    run: TrainingRun,
+    *,
+    threads: int | None = None,
+    progress: Progress = _say_nothing,
+) -> ReproductionReport:
+    """Train a run's model again on the pinned version of its training set, and compare weights and metrics.
+
+    Args:
+        threads: of torch, instead of the run's number.
+    """
+    manifest = run.manifest
+    changes = _changes(spark, run, threads)
     progress(f"reading {manifest.training_set.table} as known on {manifest.as_of}")
     differences = compare(spark, manifest)
-    return ReproductionReport(
-        run_id=run_id,
-        table=manifest.training_set.table,
-        row_count=manifest.content.row_count,
-        content_hash=manifest.content.rows,
-        identical=not differences,
-        differences=differences,
-    )
+    if not any(each.what in ("table", "log", "file") for each in differences):
+        progress("training again")
+        differences += retrain_differences(spark, run, manifest.pinned, changes, threads, progress)
+    return _report(run, "retrain", differences, changes)
 
 
 def compare(spark: SparkSession, manifest: Manifest) -> tuple[Difference, ...]:
-    """What differs between a manifest and the table it pins.
-
-    Raises:
-        LakehouseError: the manifest's hashes were made by a version of the hash that this code lacks.
-    """
-    if manifest.content.hash_version != HASH_VERSION:
-        raise LakehouseError(
-            f"logged with content hash version {manifest.content.hash_version}, this code has {HASH_VERSION}",
-            "reproduce it with the code that logged it",
-        )
+    """What differs between a manifest and the version that it pins."""
     pin = manifest.training_set
-    if not table_exists(spark, pin.name):
-        return (Difference("table", pin.name, pin.table_id, "does not exist"),)
-    found_id = id_at(spark, pin.table)
-    if found_id != pin.table_id:
-        return (Difference("table", pin.name, pin.table_id, f"{found_id} (dropped and made anew)"),)
-    files = file_list_hash(location(spark, pin.name), pin.version)
-    changed_files = (
-        [Difference("files", pin.name, pin.file_list_hash, files)] if files != pin.file_list_hash else []
-    )
+    differences = pin_differences(spark, pin)
+    if is_gone(differences):
+        return differences
     try:
         content = content_hash(read_spark(spark, manifest.pinned), manifest.columns.entity)
     except PySparkException as error:
         # A file that is missing or damaged is a finding; anything else is a failure of this command.
         if not (error.getCondition() or "").startswith("FAILED_READ_FILE"):
             raise
-        return (
-            *changed_files,
-            Difference("file", pin.name, "readable", str(error).partition(" SQLSTATE")[0]),
-        )
-    return (*changed_files, *compare_content(manifest.content, Content.of(content)))
+        unreadable = Difference("file", pin.name, "readable", str(error).partition(" SQLSTATE")[0])
+        return (*differences, unreadable)
+    return (*differences, *compare_content(manifest.content, Content.of(content)))
 
 
-def compare_content(logged: Content, found: Content) -> tuple[Difference, ...]:
-    """What differs between two contents, by column."""
-    differences: list[Difference] = []
-    if logged.row_count != found.row_count:
-        differences.append(Difference("row count", "", str(logged.row_count), str(found.row_count)))
-    if logged.rows != found.rows:
-        differences.append(Difference("rows", "", logged.rows, found.rows))
-    for name in sorted({*logged.columns, *found.columns}):
-        before, after = logged.columns.get(name), found.columns.get(name)
-        if before is None:
-            differences.append(Difference("column added", name, "", str(after)))
-        elif after is None:
-            differences.append(Difference("column missing", name, before, ""))
-        elif before != after:
-            differences.append(Difference("column", name, before, after))
-    return tuple(differences)
+def _archive_differences(run: TrainingRun) -> tuple[Difference, ...]:
+    found = hashlib.sha256(run.archive).hexdigest()
+    logged = run.manifest.code.archive_sha256
+    return (Difference("archive", ARCHIVE, logged, found),) if found != logged else ()
 
 
-@dataclass(frozen=True)
-class TrainingSetDiff:
-    """How the training sets of two runs differ, matched by entity.
-
-    Args:
-        rows_added, rows_removed: entities only in the second run, only in the first.
-        rows_changed: in both, with another value in at least one column that both have.
-        changed_columns: how many rows changed in each column that changed.
-        samples: a few entities for each changed column, and for `(added)` and `(removed)`.
-        columns_added, columns_removed: columns only in the second run, only in the first.
-    """
-
-    run_a: str
-    run_b: str
-    rows_a: int
-    rows_b: int
-    rows_added: int
-    rows_removed: int
-    rows_changed: int
-    changed_columns: dict[str, int]
-    samples: dict[str, tuple[str, ...]]
-    columns_added: tuple[str, ...]
-    columns_removed: tuple[str, ...]
+def _source_differences(
+    spark: SparkSession, manifest: Manifest, progress: Progress
+) -> tuple[Difference, ...]:
+    sources = [pin for pin in manifest.upstream if pin.is_source]
+    progress(f"looking for the files of {len(sources)} sources")
+    return tuple(found for pin in sources for found in pin_differences(spark, pin))
 
 
-def diff(spark: SparkSession, run_a: str, run_b: str) -> TrainingSetDiff:
-    """Compare the training sets of two runs, each as its own run pinned it.
-
-    Raises:
-        LakehouseError: a run has no manifest, a pinned table is gone, or the two have different entities.
-    """
-    first, second = manifest_of(run_a), manifest_of(run_b)
-    key = first.columns.entity
-    if key != second.columns.entity:
-        raise LakehouseError(
-            f"run {run_a} has the entity {', '.join(key)}, run {run_b} {', '.join(second.columns.entity)}",
-            "compare runs of one spec",
-        )
-    before, after = read_spark(spark, first.pinned), read_spark(spark, second.pinned)
-    both = [name for name in before.columns if name in after.columns and name not in key]
-    joined = _matched(before, after, key, both)
-    added, removed = F.col("_before").isNull(), F.col("_after").isNull()
-    changed = {name: F.col(f"_changed_{name}") for name in both}
-    sums = joined.agg(
-        F.count_if(F.col("_before").isNotNull()).alias("rows_a"),
-        F.count_if(F.col("_after").isNotNull()).alias("rows_b"),
-        F.count_if(added).alias("added"),
-        F.count_if(removed).alias("removed"),
-        F.count_if(F.greatest(F.lit(False), F.lit(False), *changed.values())).alias("changed"),
-        *[F.count_if(is_changed).alias(f"_changed_{name}") for name, is_changed in changed.items()],
-    ).collect()[0]
-    changed_columns = {name: int(sums[f"_changed_{name}"]) for name in both if sums[f"_changed_{name}"]}
-    wanted = {name: changed[name] for name in changed_columns}
-    wanted |= {"(added)": added} if sums["added"] else {}
-    wanted |= {"(removed)": removed} if sums["removed"] else {}
-    return TrainingSetDiff(
-        run_a=run_a,
-        run_b=run_b,
-        rows_a=int(sums["rows_a"]),
-        rows_b=int(sums["rows_b"]),
-        rows_added=int(sums["added"]),
-        rows_removed=int(sums["removed"]),
-        rows_changed=int(sums["changed"]),
-        changed_columns=changed_columns,
-        samples=_samples(joined, key, wanted),
-        columns_added=tuple(sorted(set(after.columns) - set(before.columns))),
-        columns_removed=tuple(sorted(set(before.columns) - set(after.columns))),
+def _changes(spark: SparkSession, run: TrainingRun, threads: int | None = None) -> tuple[Change, ...]:
+    """What is not as it was when the run was made."""
+    manifest = run.manifest
+    sources = [pin for pin in manifest.upstream if pin.is_source and table_exists(spark, pin.name)]
+    return (
+        *value_changes(
+            "source",
+            {pin.name: f"version {pin.version}" for pin in sources},
+            {pin.name: f"version {current_version(spark, pin.name).version}" for pin in sources},
+        ),
+        *code_changes(run.archive, archive(PROJECT_ROOT)),
+        *environment_changes(
+            manifest.environment, environment(spark, threads or manifest.spec.training.threads)
+        ),
     )
 
 
-def _matched(before: DataFrame, after: DataFrame, key: tuple[str, ...], both: list[str]) -> DataFrame:
-    """One row an entity: the key, which sides have it, and which columns differ."""
-    left = before.select(*key, F.lit(1).alias("_before"), *[F.col(name).alias(f"_a_{name}") for name in both])
-    right = after.select(*key, F.lit(1).alias("_after"), *[F.col(name).alias(f"_b_{name}") for name in both])
-    in_both = F.col("_before").isNotNull() & F.col("_after").isNotNull()
-    return left.join(right, list(key), "full_outer").select(
-        *key,
-        "_before",
-        "_after",
-        *[
-            (in_both & ~F.col(f"_a_{name}").eqNullSafe(F.col(f"_b_{name}"))).alias(f"_changed_{name}")
-            for name in both
-        ],
+def _report(
+    run: TrainingRun,
+    level: str,
+    differences: tuple[Difference, ...],
+    changes: tuple[Change, ...],
+    schema: str | None = None,
+) -> ReproductionReport:
+    return ReproductionReport(
+        run_id=run.run_id,
+        level=level,
+        table=run.manifest.training_set.table,
+        row_count=run.manifest.content.row_count,
+        content_hash=run.manifest.content.rows,
+        identical=not differences,
+        differences=differences,
+        changes=changes,
+        schema=schema,
     )
-
-
-def _samples(joined: DataFrame, key: tuple[str, ...], wanted: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-    """The first few entities of each condition, as text."""
-    if not wanted:
-        return {}
-    entity = F.concat_ws(" ", *[F.col(name).cast("string") for name in key])
-    first = [
-        F.slice(F.array_sort(F.collect_set(F.when(condition, entity))), 1, SAMPLES).alias(name)
-        for name, condition in wanted.items()
-    ]
-    row = joined.agg(*first).collect()[0]
-    return {name: tuple(row[name]) for name in wanted}

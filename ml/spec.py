@@ -1,7 +1,7 @@
 """What a model is, as data: `ml/specs/<name>.yml`, checked."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -115,3 +115,17 @@ def load_spec(name: str, folder: Path = SPECS_DIR) -> Spec:
             f"{path} says name: {spec.name}", f"a spec's file is named as the spec: {spec.name}.yml"
         )
     return spec
+
+
+def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as `part.field`.
+
+    >>> flat({"training": {"seed": 1}, "name": "m"})
+    {'training.seed': '1', 'name': 'm'}
+    """
+    found: dict[str, str] = {}
+    for name, value in nested.items():
+        found |= (
+            flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": str(value)}
+        )
+    return found

@@ -16,6 +16,9 @@ from mlflow.tracking import MlflowClient
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
 
+# Files of every training run.
+MANIFEST, ARCHIVE = "training_set.json", "code.tar.gz"
+
 
 def tracking_uri() -> str:
     """The SQLite file of the warehouse."""

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import numpy as np
@@ -29,14 +28,14 @@ from ml.dbt_models import DbtModels, current_models
 from ml.environment import code, environment
 from ml.evaluate import calibration, fit_baseline, metrics, permutation_importance
 from ml.lineage import pin, pin_upstream
-from ml.manifest import FILE_NAME, PROTOCOL_VERSION, Content, Manifest, SplitRecord
+from ml.manifest import PROTOCOL_VERSION, Content, Manifest, SplitRecord
 from ml.model.bundle import Bundle
 from ml.model.fit import Epoch, Fitted, fit, reproducible_torch
 from ml.model.network import Shape, TabularNetwork
 from ml.registry import log_and_register
-from ml.spec import Spec
+from ml.spec import Spec, flat
+from ml.tracking import ARCHIVE, MANIFEST
 
-ARCHIVE = "code.tar.gz"
 BASELINE = "baseline.json"
 # The curves need all validation rows; shuffling each feature in turn needs only enough to rank them.
 IMPORTANCE_ROWS = 6000
@@ -105,7 +104,7 @@ def train(
     parts = split(rows.column(columns.partition), as_of)
     progress(f"hashing {rows.num_rows} rows")
     code_archive = archive(PROJECT_ROOT)
-    manifest = _manifest(spark, spec, pinned, parts, models.upstream(spec.training_model), code_archive)
+    manifest = training_manifest(spark, spec, pinned, parts, models, code_archive)
     with tracking.training_run(spec.name, f"{spec.name} as of {as_of}") as run_id:
         _log_inputs(run_id, spec, manifest, code_archive)
         trained = _fit(spec, pinned, rows, parts, progress)
@@ -202,7 +201,7 @@ def _log_epoch(epoch: Epoch) -> None:
 
 
 def _log_inputs(run_id: str, spec: Spec, manifest: Manifest, code_archive: bytes) -> None:
-    mlflow.log_params(_flat(spec.model_dump(mode="json")) | {"as_of": manifest.as_of.isoformat()})
+    mlflow.log_params(flat(spec.model_dump(mode="json")) | {"as_of": manifest.as_of.isoformat()})
     mlflow.set_tags(
         {
             "training_set.table": str(manifest.training_set.table),
@@ -211,32 +210,19 @@ def _log_inputs(run_id: str, spec: Spec, manifest: Manifest, code_archive: bytes
             "training_set.content_hash": manifest.content.rows,
         }
     )
-    tracking.log_bytes(run_id, FILE_NAME, manifest.to_json().encode())
+    tracking.log_bytes(run_id, MANIFEST, manifest.to_json().encode())
     tracking.log_bytes(run_id, ARCHIVE, code_archive)
 
 
-def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as `part.field`.
-
-    >>> _flat({"training": {"seed": 1}, "name": "m"})
-    {'training.seed': '1', 'name': 'm'}
-    """
-    flat: dict[str, str] = {}
-    for name, value in nested.items():
-        flat |= (
-            _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": str(value)}
-        )
-    return flat
-
-
-def _manifest(
+def training_manifest(
     spark: SparkSession,
     spec: Spec,
     pinned: TrainingSet,
     parts: Split,
-    upstream: list[str],
+    models: DbtModels,
     code_archive: bytes,
 ) -> Manifest:
+    """All it takes to read a training set again, or to rebuild it, and to prove that it is the same."""
     content = content_hash(read_spark(spark, pinned), pinned.columns.entity)
     return Manifest(
         protocol_version=PROTOCOL_VERSION,
@@ -247,7 +233,7 @@ def _manifest(
         training_set=pin(spark, pinned.table, "published"),
         columns=pinned.columns,
         content=Content.of(content),
-        upstream=pin_upstream(spark, pinned.table, upstream),
+        upstream=pin_upstream(spark, spec.training_model, pinned.table, models),
         split=SplitRecord(
             train_rows=int(parts.train.sum()),
             validation_rows=int(parts.validation.sum()),

@@ -98,6 +98,11 @@ def content_hash(df: DataFrame, key: Sequence[str] = ()) -> ContentHash:
     )
 
 
+def hashable(df: DataFrame) -> list[str]:
+    """The columns that have a defined hash."""
+    return [field.name for field in df.schema.fields if isinstance(field.dataType, _HASHABLE)]
+
+
 def _check(types: dict[str, DataType], key: Sequence[str]) -> None:
     nested = [
         f"{name} {kind.simpleString()}" for name, kind in types.items() if not isinstance(kind, _HASHABLE)

@@ -169,13 +169,24 @@ def split(days: Any, as_of: date) -> Split:
         LakehouseError: there is no row to train on, or none to validate with.
     """
     start, end = validation_month(as_of)
+    parts = split_at(days, start, end)
+    if not parts.train.any() or not parts.validation.any():
+        raise LakehouseError(
+            f"as of {as_of} there are {parts.train.sum()} rows before {start} to train on, "
+            f"and {parts.validation.sum()} rows in {start:%B %Y} to validate with",
+            "choose another --as-of, or ingest and publish what is missing",
+        )
+    return parts
+
+
+def split_at(days: Any, start: date, end: date) -> Split:
+    """Split rows by their local day: those before `start` train, those up to `end` validate.
+
+    Args:
+        days: Arrow array of dates, one for each row.
+        end: the first day after the validation.
+    """
     numbered = days.cast(pa.date32()).to_numpy(zero_copy_only=False)
     train = numbered < np.datetime64(start)
     validation = (numbered < np.datetime64(end)) & ~train
-    if not train.any() or not validation.any():
-        raise LakehouseError(
-            f"as of {as_of} there are {train.sum()} rows before {start} to train on, "
-            f"and {validation.sum()} rows in {start:%B %Y} to validate with",
-            "choose another --as-of, or ingest and publish what is missing",
-        )
     return Split(train, validation, start, end)

@@ -100,9 +100,9 @@ def build_platform(spark: SparkSession, schema: str) -> Platform:
     def build(name: str, sql: str) -> None:
         spark.sql(f"create table {schema}.{name} using delta tblproperties ({properties}) as {sql}")
 
+    spark.sql(f"create table {schema}.bronze_flights (id bigint) using delta")
     build(features, FEATURES_SQL)
     build(training, TRAINING_SQL.format(features=f"{schema}.{features}"))
-    spark.sql(f"create table {schema}.bronze_flights (id bigint) using delta")
     training_roles = ROLES | LABEL_ROLES
     models = DbtModels(
         {

@@ -7,9 +7,16 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse.delta.table import location
+from lakehouse.delta.table import at_version, location
 from lakehouse.errors import LakehouseError
 from ml import reproduce
+from ml.diff import diff
+from ml.lineage import pin
+from ml.model.bundle import WEIGHTS
+from ml.pinned import pin_differences
+from ml.registry import model_of_run
+from ml.run import logged_run
+from ml.train import TrainedModel
 from tests.integration.ml.conftest import Platform, build_platform, train_platform
 
 
@@ -30,12 +37,12 @@ def test_reproduced_after_a_correction_but_not_after_tampering(own: Platform) ->
     own.publish(own.training)
     second = train_platform(own)
 
-    report = reproduce.read(spark, first.run_id)
+    report = reproduce.read(spark, logged_run(first.run_id))
     assert report.identical, report.differences
-    assert reproduce.read(spark, second.run_id).identical
+    assert reproduce.read(spark, logged_run(second.run_id)).identical
     assert second.alias == "challenger"
 
-    difference = reproduce.diff(spark, first.run_id, second.run_id)
+    difference = diff(spark, first.run_id, second.run_id).rows
     assert (difference.rows_a, difference.rows_b) == (62 * 8, 62 * 8 - 1)
     assert (difference.rows_added, difference.rows_removed, difference.rows_changed) == (0, 1, 2)
     assert difference.changed_columns == {"is_late": 2, "wind_mph": 1}
@@ -46,7 +53,7 @@ def test_reproduced_after_a_correction_but_not_after_tampering(own: Platform) ->
     }
 
     path = _alter_in_place(own, "hour")
-    altered = reproduce.read(spark, first.run_id)
+    altered = reproduce.read(spark, logged_run(first.run_id))
     assert not altered.identical
     assert ("column", "hour") in [(found.what, found.name) for found in altered.differences]
     assert {found.name for found in altered.differences if found.what == "column"} == {"hour"}
@@ -54,13 +61,14 @@ def test_reproduced_after_a_correction_but_not_after_tampering(own: Platform) ->
     # The newest version may share this file.
     spark.sql(f"create table {own.schema}.copy using delta as select * from {own.training}")
     path.unlink()
-    lost = reproduce.read(spark, first.run_id)
+    lost = reproduce.read(spark, logged_run(first.run_id))
     assert [found.what for found in lost.differences] == ["file"]
-    assert path.name in lost.differences[0].found
+    assert lost.differences[0].found == "missing"
+    assert path.name in lost.differences[0].logged
 
     spark.sql(f"drop table {own.training}")
     spark.sql(f"create table {own.training} using delta as select * from {own.schema}.copy")
-    remade = reproduce.read(spark, first.run_id)
+    remade = reproduce.read(spark, logged_run(first.run_id))
     assert [(found.what, found.name) for found in remade.differences] == [("table", own.training)]
 
 
@@ -80,4 +88,54 @@ def _alter_in_place(own: Platform, column: str) -> Path:
 
 def test_an_unknown_run_is_refused(spark: SparkSession) -> None:
     with pytest.raises(LakehouseError, match="there is no training run 'nonsense'"):
-        reproduce.read(spark, "nonsense")
+        reproduce.read(spark, logged_run("nonsense"))
+
+
+def test_a_model_is_trained_again_to_the_same_weights(model: TrainedModel, spark: SparkSession) -> None:
+    report = reproduce.retrain(spark, logged_run(model.run_id))
+    assert (report.level, report.identical) == ("retrain", True), report.differences
+
+    # Two threads may round otherwise: whether they do or not, they are named.
+    told = reproduce.retrain(spark, logged_run(model.run_id), threads=2).changes
+    assert [(change.before, change.after) for change in told if change.kind == "threads"] == [("1", "2")]
+
+
+def test_a_model_with_other_weights_is_told(own: Platform) -> None:
+    run = train_platform(own)
+    weights = model_of_run(run.run_id).folder / WEIGHTS
+    content = bytearray(weights.read_bytes())
+    # The sign of the last number in the file.
+    content[-1] ^= 0x80
+    weights.write_bytes(content)
+    differences = reproduce.retrain(own.spark, logged_run(run.run_id)).differences
+    assert [found.what for found in differences] == ["weights", "predictions"]
+
+
+def test_what_became_of_a_pinned_version_is_named(own: Platform) -> None:
+    spark, table = own.spark, f"{own.schema}.bronze_flights"
+    spark.sql(f"insert into {table} values (1), (2)")
+    spark.sql(f"insert into {table} values (3)")
+    pinned = pin(spark, at_version(spark, table, 2), "read")
+    folder = location(spark, table)
+    assert pin_differences(spark, pinned) == ()
+
+    file = next(folder.glob("part-*.parquet"))
+    content = file.read_bytes()
+    file.write_bytes(content + b" ")
+    assert [(found.what, found.found) for found in pin_differences(spark, pinned)] == [
+        ("file", f"{len(content) + 1} bytes")
+    ]
+    file.unlink()
+    assert [(found.what, found.found) for found in pin_differences(spark, pinned)] == [("file", "missing")]
+    file.write_bytes(content)
+
+    log = folder / "_delta_log" / "00000000000000000001.json"
+    log.rename(log.with_suffix(".gone"))
+    assert [found.what for found in pin_differences(spark, pinned)] == ["log"]
+    log.with_suffix(".gone").rename(log)
+    assert pin_differences(spark, pinned) == ()
+
+    spark.sql(f"drop table {table}")
+    assert [found.found for found in pin_differences(spark, pinned)] == ["does not exist"]
+    spark.sql(f"create table {table} (id bigint) using delta")
+    assert "made anew" in pin_differences(spark, pinned)[0].found

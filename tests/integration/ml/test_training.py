@@ -14,8 +14,8 @@ from lakehouse.delta.table import TableVersion, current_version, location
 from lakehouse.errors import LakehouseError
 from ml.data.training_set import read_arrow, split, training_set
 from ml.dbt_models import DbtModels
+from ml.manifest import manifest_of
 from ml.registry import model_by_alias
-from ml.reproduce import manifest_of
 from ml.tracking import artifact
 from ml.train import TrainedModel, fit_bundle, read_training_rows, train
 from tests.integration.ml.conftest import AS_OF, Platform
@@ -28,7 +28,7 @@ def test_a_training_run_holds_all_it_takes_to_repeat_it(platform: Platform, mode
     assert manifest.content.row_count == 62 * 8
     assert {pinned.name: pinned.pinned_by for pinned in manifest.upstream} == {
         platform.features: "published",
-        f"{platform.schema}.bronze_flights": "current",
+        f"{platform.schema}.bronze_flights": "as of",
     }
     assert manifest.split.validation_start == date(2013, 8, 1)
     with tarfile.open(fileobj=io.BytesIO(artifact(model.run_id, "code.tar.gz").read_bytes())) as tar:

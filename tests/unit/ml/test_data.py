@@ -15,7 +15,7 @@ from ml.data.columns import columns_from_roles
 from ml.data.training_set import split, start_of_day
 from ml.dbt_models import DbtModels
 from ml.manifest import Content
-from ml.reproduce import Difference, compare_content
+from ml.report import Difference, compare_content
 from ml.spec import SPECS_DIR, load_spec
 
 ROLES = {

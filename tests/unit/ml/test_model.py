@@ -8,12 +8,13 @@ import pyarrow as pa
 import pytest
 import torch
 
+import ml.changes
 import ml.data.columns
 import ml.data.encoding
 import ml.data.training_set
 import ml.evaluate
 import ml.model.network
-import ml.train
+import ml.spec
 from lakehouse.errors import LakehouseError
 from ml.data.encoding import fit_encoding
 from ml.data.tensors import Tensors, labels_of, to_tensors
@@ -46,7 +47,8 @@ def new_bundle(seed: int = 0) -> Bundle:
 @pytest.mark.parametrize(
     "module",
     [
-        ml.model.network, ml.data.encoding, ml.data.columns, ml.data.training_set, ml.evaluate, ml.train,
+        ml.changes, ml.data.columns, ml.data.encoding, ml.data.training_set, ml.evaluate, ml.model.network,
+        ml.spec,
     ],
 )  # fmt: skip
 def test_doctests(module) -> None:

@@ -1,0 +1,136 @@
+"""Build a run's training set anew: the archived dbt project, on bronze as it was pinned."""
+
+import io
+import tarfile
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse.dbt import time_travel
+from lakehouse.delta.content_hash import content_hash, hashable
+from lakehouse.delta.row_diff import row_diff
+from lakehouse.delta.table import current_version, read_at, table_exists
+from lakehouse.errors import LakehouseError
+from ml.data.training_set import TrainingSet, read_spark
+from ml.manifest import Content, Manifest
+from ml.report import Difference, compare_content
+
+
+@contextmanager
+def rebuilt(
+    spark: SparkSession,
+    manifest: Manifest,
+    archive: bytes,
+    schema: str,
+    *,
+    keep: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Generator[TrainingSet]:
+    """The training set, built from the pinned sources in a schema of its own, which goes away afterwards.
+
+    This is the protocol: dbt runs the archived project on the running engine, against views on the pinned
+    versions, told of nothing but schemas (`bronze_schema`, `predictions_schema`, and the target's).
+
+    Args:
+        archive: the run's `code.tar.gz`.
+        schema: a schema that does not exist yet.
+        keep: leave the schema there.
+
+    Raises:
+        LakehouseError: the schema exists, the run logged no sources, or dbt failed.
+    """
+    sources = [pin.table for pin in manifest.upstream if pin.is_source]
+    if not sources:
+        raise LakehouseError(
+            f"the manifest of {manifest.training_set.table} names no sources", "it can be read, not rebuilt"
+        )
+    model = manifest.training_set.name.rpartition(".")[2]
+    with tempfile.TemporaryDirectory(prefix="lakehouse-rebuild-") as folder:
+        project = unpack(archive, Path(folder))
+        time_travel.build(
+            spark,
+            schema,
+            [f"+{model}"],
+            sources,
+            bronze=sources[0].name.partition(".")[0],
+            variables={"predictions_schema": schema},
+            project=project,
+            progress=progress,
+        )
+    try:
+        table = current_version(spark, f"{schema}.{model}")
+        yield TrainingSet(table, manifest.columns, manifest.as_of, manifest.as_of_at)
+    finally:
+        if not keep:
+            time_travel.drop(spark, schema)
+
+
+def unpack(archive: bytes, folder: Path) -> Path:
+    """Unpack an archive of the code into a folder."""
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+        tar.extractall(folder, filter="data")
+    return folder
+
+
+def rebuild_differences(
+    spark: SparkSession, manifest: Manifest, found: TrainingSet
+) -> tuple[Difference, ...]:
+    """What differs between the logged content and a training set built anew, and in which table it began.
+
+    Entities and tables upstream can be compared only as far as their pinned versions can still be read.
+    """
+    key = manifest.columns.entity
+    rows = read_spark(spark, found)
+    differences = compare_content(manifest.content, Content.of(content_hash(rows, key)))
+    if not differences:
+        return ()
+    pinned = _readable(lambda: read_spark(spark, manifest.pinned))
+    samples = row_diff(pinned, rows, key).samples if pinned is not None else {}
+    schema = found.table.name.partition(".")[0]
+    return (
+        *(
+            Difference(each.what, each.name, each.logged, each.found, _samples(each, samples))
+            for each in differences
+        ),
+        *_tables_that_differ(spark, manifest, schema),
+    )
+
+
+def _samples(difference: Difference, samples: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    if difference.what == "row count":
+        return samples.get("(added)", ()) + samples.get("(removed)", ())
+    return samples.get(difference.name, ())
+
+
+def _tables_that_differ(spark: SparkSession, manifest: Manifest, schema: str) -> list[Difference]:
+    """The tables between the sources and the training set that were built as something else."""
+    differences: list[Difference] = []
+    for pin in manifest.upstream:
+        name = f"{schema}.{pin.name.rpartition('.')[2]}"
+        if pin.is_source or not table_exists(spark, name):
+            continue
+        before = _readable(lambda pinned=pin.table: read_at(spark, pinned))
+        if before is None:
+            continue
+        logged, found = (_content(rows) for rows in (before, spark.table(name)))
+        if logged != found:
+            differences.append(Difference("table", pin.name, logged, found))
+    return differences
+
+
+def _content(rows: DataFrame) -> str:
+    return content_hash(rows.select(*hashable(rows))).rows
+
+
+def _readable(read: Callable[[], DataFrame]) -> DataFrame | None:
+    """The rows of a pinned version, None where they are gone by now: after a VACUUM, or a drop."""
+    try:
+        rows = read()
+        rows.write.format("noop").mode("overwrite").save()
+    except (LakehouseError, PySparkException):
+        return None
+    return rows

@@ -31,12 +31,19 @@ COMMANDS = {
     "override": Entry("commands.override:override", "Let a failed table through, by name and with a reason."),
     "train": Entry("commands.train:train", "Train, log and register a model as of a date."),
     "score": Entry("commands.score:score", "Score a day or a range of days into the predictions table."),
+    "explain": Entry("commands.explain:explain", "The way back from one prediction to its landing files."),
     "reproduce": Entry("commands.reproduce:reproduce", "Read a run's training set again and compare it."),
     "diff": Entry("commands.diff:diff", "How the training sets of two runs differ."),
     "plan": Entry("commands.plan:plan", "What a dbt build would do here, without doing it."),
     "time-travel": Entry(
         "commands.time_travel:time_travel", "Build dbt models from past versions of their inputs."
     ),
+    "pin": Entry("commands.pin:pin", "Hold a version of a table by a name."),
+    "unpin": Entry("commands.pin:unpin", "Let go what a pin holds."),
+    "pins": Entry("commands.pin:pins", "List the versions that are held by name."),
+    "vacuum": Entry("commands.vacuum:vacuum", "Free the files that nothing needs."),
+    "backup": Entry("commands.backup:backup", "Copy the whole warehouse into a folder, with checksums."),
+    "restore": Entry("commands.restore:restore", "Make a warehouse from a backup, here or elsewhere."),
     "materialize": Entry("commands.materialize:materialize", "Materialize assets of the graph."),
 }
 

@@ -2,6 +2,8 @@
 
 import socket
 
+import psutil
+
 
 def free_port() -> int:
     """A port that nobody uses at this moment."""
@@ -26,3 +28,11 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def is_connected(pid: int, port: int) -> bool:
+    """Whether anybody keeps a connection to the process that listens on this port."""
+    return any(
+        connection.laddr.port == port and connection.status == psutil.CONN_ESTABLISHED
+        for connection in psutil.Process(pid).net_connections("tcp")
+    )

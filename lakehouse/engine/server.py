@@ -4,13 +4,15 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
 
 from lakehouse.engine import state
 from lakehouse.engine.config import fingerprint
-from lakehouse.engine.ports import accepts
+from lakehouse.engine.ports import accepts, is_connected
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT, Settings, settings
 
@@ -133,6 +135,39 @@ def stop_engine(config: Settings | None = None) -> bool:
             return False
         _kill(config)
         return True
+
+
+@contextmanager
+def stopped(config: Settings | None = None) -> Generator[None]:
+    """No engine serves this warehouse in the block: an idle one is stopped, and who wants one waits.
+
+    Raises:
+        LakehouseError: the engine has clients; each is named.
+    """
+    config = config or settings()
+    with state.exclusive(config.engine_dir / "start.lock"):
+        users = _users(config)
+        if users:
+            raise LakehouseError(
+                f"the engine of {config.warehouse} is in use by {', '.join(users)}",
+                "wait until they are done, or stop them, and run this again",
+            )
+        if state.is_alive(config.engine_dir):
+            _kill(config)
+        yield
+
+
+def _users(config: Settings) -> list[str]:
+    """Whoever keeps a session on the engine that runs, ours and others."""
+    current = running(config)
+    if current is None:
+        return []
+    ours = [
+        f"process {client.pid} ({client.command})"
+        for _, client, alive in state.clients(config.engine_dir)
+        if alive and client.instance == current.instance
+    ]
+    return ours or (["a client of another program"] if is_connected(current.pid, current.port) else [])
 
 
 @dataclass(frozen=True)

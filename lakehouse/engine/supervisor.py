@@ -18,12 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-import psutil
-
 from lakehouse.engine import state
 from lakehouse.engine.config import fingerprint, write_files
 from lakehouse.engine.jars import jar_paths, spark_home
-from lakehouse.engine.ports import accepts, free_port
+from lakehouse.engine.ports import accepts, free_port, is_connected
 from lakehouse.engine.session import interrupt_dead_clients
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT, Settings, settings
@@ -89,14 +87,6 @@ def _wait_until_serving(server: subprocess.Popen[bytes], port: int, config: Sett
     raise LakehouseError(
         f"Spark did not serve within {config.start_timeout_seconds} s",
         f"see {config.engine_dir / 'server.log'}, or raise LAKEHOUSE_START_TIMEOUT_SECONDS",
-    )
-
-
-def is_connected(pid: int, port: int) -> bool:
-    """Whether any client, ours or a foreign one, keeps a connection to the engine."""
-    return any(
-        connection.laddr.port == port and connection.status == psutil.CONN_ESTABLISHED
-        for connection in psutil.Process(pid).net_connections("tcp")
     )
 
 

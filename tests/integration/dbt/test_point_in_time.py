@@ -41,8 +41,8 @@ MAX_AGE = timedelta(hours=3)
 # The hours around both changes of New York's clocks, told in UTC.
 STARTS = (datetime(2013, 3, 10, 5, tzinfo=UTC), datetime(2013, 11, 3, 4, tzinfo=UTC))
 
-# Parts that a join without a separator, or with one, would mistake for each other.
-keys = st.sampled_from([None, "", "a", "b", "ab", "a|b", "|", "b|a", "null"])
+# Parts that a join without a separator, or with one, would mistake for each other, or for a row's number.
+keys = st.sampled_from([None, "", "a", "b", "ab", "a|b", "|", "b|a", "null", "0"])
 values = st.none() | st.integers(-2, 2)
 instants = st.builds(
     lambda start, quarters: start + timedelta(minutes=15 * quarters),

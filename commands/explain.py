@@ -1,0 +1,118 @@
+"""`lakehouse explain`: the way back from one prediction, and the prediction made again."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from commands.output import AsJson, facts, print_json, progress, table
+from lakehouse.engine.session import spark_session
+from ml.explain import Deliveries, Explanation
+from ml.explain import explain as explain_score
+from ml.spec import load_spec
+
+EPILOG = (
+    "Example: lakehouse explain --flight UA-1545-EWR-201310021015 (exit code 1 when the score made again is "
+    "another)"
+)
+
+
+def explain(
+    entity: Annotated[
+        list[str],
+        typer.Option(
+            "--entity",
+            "--flight",
+            help="Key of what was scored; once for each of its columns, by their names.",
+        ),
+    ],
+    model_version: Annotated[str | None, typer.Option(help="Of the model; the champion by default.")] = None,
+    prediction: Annotated[
+        str | None, typer.Option(help="Id of one of several scores; the first by default, which was served.")
+    ] = None,
+    spec: Annotated[str, typer.Option(help="Which model: a file in ml/specs.")] = "arrival_delay",
+    as_json: AsJson = False,
+) -> None:
+    """Follow a score back to model, rows, batches and landing files, and compute it again from them."""
+    found = explain_score(spark_session(), load_spec(spec), entity, model_version, prediction, progress)
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+    if not found.identical:
+        raise typer.Exit(1)
+
+
+def _print(found: Explanation) -> None:
+    built = "" if found.built_in is None else f", its day built in v{found.built_in}"
+    facts(
+        {
+            **found.entity,
+            "asked at": _time(found.asked_at),
+            "score": f"{found.prediction.score!r}, made {_time(found.prediction.scored_at)}",
+            "made again": f"{found.recomputed!r}: {'identical' if found.identical else 'NOT identical'}",
+            "model": f"{found.model_name} version {found.prediction.model_version}",
+            "run": f"{found.run_id}, as of {found.as_of}, trained on {found.training_set}",
+            "features": f"{found.prediction.features}{built}",
+        }
+    )
+    if found.others:
+        rows = [
+            [_time(each.scored_at), each.score, each.features, each.prediction_id] for each in found.others
+        ]
+        table("Other scores by this version", ["made", "score", "features", "prediction"], rows)
+    names = [f"{place} {row.model}" for place, row in enumerate(found.rows, 1)]
+    table(
+        "Features, and the row that each comes from (~ computed from it)",
+        ["feature", "value", "row"],
+        [
+            [
+                each.name,
+                each.value,
+                "not declared" if each.row is None else f"{'' if each.is_copied else '~'}{names[each.row]}",
+            ]
+            for each in found.features
+        ],
+    )
+    table(
+        "Rows, as the build of the features read them",
+        ["row", "version", "key", "known at", "read again", "batches that its day was computed from"],
+        [
+            [
+                name,
+                "" if row.version is None else f"v{row.version}",
+                " ".join(str(value) for value in row.key.values()),
+                _time(row.known_at),
+                " ".join([row.state, *row.differing]),
+                "\n".join(_deliveries(each) for each in row.computed_from),
+            ]
+            for name, row in zip(names, found.rows, strict=True)
+        ],
+    )
+    if found.bronze_rows:
+        table(
+            "Rows of bronze with their keys",
+            ["row", "bronze", "known at", "file", "ingested at"],
+            [
+                [
+                    each.row + 1,
+                    each.table if each.version is None else f"{each.table}@v{each.version}",
+                    f"{_time(each.known_at)}{', later: in no feature' if each.is_later else ''}",
+                    each.file,
+                    _time(each.ingested_at),
+                ]
+                for each in found.bronze_rows
+            ],
+        )
+    facts({"batches": f"{len(found.batches)} in all; --json names each, with its landing file"})
+
+
+def _time(at: str | datetime | None) -> str:
+    """To the second, in UTC as all times here."""
+    at = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def _deliveries(of: Deliveries) -> str:
+    days = f"{of.first} to {of.last}" if of.first else f"until {of.last}"
+    return f"{of.table}@v{of.version}: {f'{of.batches} of {days}' if of.is_held else 'made anew since'}"

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 import mlflow
 from matplotlib.figure import Figure
@@ -87,7 +88,11 @@ def artifact(run_id: str, name: str) -> Path:
     Raises:
         LakehouseError: there is no such run, or it has no such file.
     """
-    find_run(run_id)
+    uri = urlparse(str(find_run(run_id).info.artifact_uri))
+    # MLflow makes a copy in a temporary folder, also of what lies on this machine, and leaves it there.
+    path = Path(unquote(uri.path)) / name
+    if uri.scheme in ("", "file") and path.exists():
+        return path
     try:
         return Path(download_artifacts(run_id=run_id, artifact_path=name, tracking_uri=tracking_uri()))
     except (MlflowException, OSError) as error:

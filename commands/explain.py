@@ -61,7 +61,10 @@ def _print(found: Explanation) -> None:
             [_time(each.scored_at), each.score, each.features, each.prediction_id] for each in found.others
         ]
         table("Other scores by this version", ["made", "score", "features", "prediction"], rows)
-    names = [f"{place} {row.model}" for place, row in enumerate(found.rows, 1)]
+    names = [
+        f"{place} {row.model}{'' if row.version is None else f'@v{row.version}'}"
+        for place, row in enumerate(found.rows, 1)
+    ]
     table(
         "Features, and the row that each comes from (~ computed from it)",
         ["feature", "value", "row"],
@@ -76,11 +79,10 @@ def _print(found: Explanation) -> None:
     )
     table(
         "Rows, as the build of the features read them",
-        ["row", "version", "key", "known at", "read again", "batches that its day was computed from"],
+        ["row", "key", "known at", "read again", "batches behind its day"],
         [
             [
                 name,
-                "" if row.version is None else f"v{row.version}",
                 " ".join(str(value) for value in row.key.values()),
                 _time(row.known_at),
                 " ".join([row.state, *row.differing]),
@@ -91,13 +93,13 @@ def _print(found: Explanation) -> None:
     )
     if found.bronze_rows:
         table(
-            "Rows of bronze with their keys",
+            "Rows of bronze with their keys; what was known later is in no feature",
             ["row", "bronze", "known at", "file", "ingested at"],
             [
                 [
                     each.row + 1,
                     each.table if each.version is None else f"{each.table}@v{each.version}",
-                    f"{_time(each.known_at)}{', later: in no feature' if each.is_later else ''}",
+                    f"{_time(each.known_at)}{', later' if each.is_later else ''}",
                     each.file,
                     _time(each.ingested_at),
                 ]
@@ -108,11 +110,13 @@ def _print(found: Explanation) -> None:
 
 
 def _time(at: str | datetime | None) -> str:
-    """To the second, in UTC as all times here."""
+    """To the minute, in UTC as all times here."""
     at = datetime.fromisoformat(at) if isinstance(at, str) else at
-    return "" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M}"
 
 
 def _deliveries(of: Deliveries) -> str:
-    days = f"{of.first} to {of.last}" if of.first else f"until {of.last}"
-    return f"{of.table}@v{of.version}: {f'{of.batches} of {days}' if of.is_held else 'made anew since'}"
+    name = f"{of.table.rpartition('.')[2]}@v{of.version}"
+    if not of.is_held:
+        return f"{name}, made anew since"
+    return f"{of.batches} × {name}{f' from {of.first}' if of.first else ''}"

@@ -119,4 +119,4 @@ def _deliveries(of: Deliveries) -> str:
     name = f"{of.table.rpartition('.')[2]}@v{of.version}"
     if not of.is_held:
         return f"{name}, made anew since"
-    return f"{of.batches} × {name}{f' from {of.first}' if of.first else ''}"
+    return f"{of.batches} of {name}{f' from {of.first}' if of.first else ''}"

@@ -14,29 +14,30 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from lakehouse.dbt.project import run_dbt
 
-JOIN = """
-{{{{ point_in_time_join(spine='pit_spine', spine_key=['number'], spine_time='at', joins=[{joins}]) }}}}
-"""
-BY_BOTH = """{
-    'keys': {'origin': 'airport', 'carrier': 'airline'},
-    'features': [
-        {'from': 'pit_weather', 'time': 'known_at', 'time_as': 'weather_known_at',
-         'columns': ['wind', 'gust'], 'max_age': 'interval 3 hours'},
-        {'from': 'pit_queue', 'time': 'as_of', 'time_as': 'queue_as_of',
-         'columns': {'waiting': 'queue_waiting'}},
-    ],
-}"""
-BY_AIRPORT = """{
-    'keys': {'origin': 'airport'},
-    'features': [
-        {'from': 'pit_queue', 'time': 'as_of', 'time_as': 'airport_queue_as_of',
-         'columns': {'waiting': 'airport_queue_waiting'}},
-    ],
-}"""
-# By one key; and by two at once: the queue of an airport and airline, and the last one at the airport.
-JOINS = (BY_BOTH, f"{BY_BOTH}, {BY_AIRPORT}")
 BOTH = (("origin", "airport"), ("carrier", "airline"))
-AIRPORT = BOTH[:1]
+
+
+def _queue(keys: tuple[tuple[str, str], ...], prefix: str) -> dict[str, object]:
+    feature = {"from": "pit_queue", "time": "as_of", "time_as": f"{prefix}_as_of"}
+    return {"keys": dict(keys), "features": [feature | {"columns": {"waiting": f"{prefix}_waiting"}}]}
+
+
+WEATHER_OF_BOTH = {
+    "keys": dict(BOTH),
+    "features": [
+        {
+            "from": "pit_weather",
+            "time": "known_at",
+            "time_as": "weather_known_at",
+            "columns": ["wind", "gust"],
+            "max_age": "interval 3 hours",
+        },
+        *_queue(BOTH, "queue")["features"],
+    ],
+}
+# By one key; and by three at once, where an airline may have the name of an airport.
+BY_ONE = [WEATHER_OF_BOTH]
+BY_SEVERAL = [WEATHER_OF_BOTH, _queue(BOTH[:1], "airport_queue"), _queue(BOTH[1:], "airline_queue")]
 MAX_AGE = timedelta(hours=3)
 # The hours around both changes of New York's clocks, told in UTC.
 STARTS = (datetime(2013, 3, 10, 5, tzinfo=UTC), datetime(2013, 11, 3, 4, tzinfo=UTC))

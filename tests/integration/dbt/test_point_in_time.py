@@ -15,29 +15,29 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from lakehouse.dbt.project import run_dbt
 
 BOTH = (("origin", "airport"), ("carrier", "airline"))
-
-
-def _queue(keys: tuple[tuple[str, str], ...], prefix: str) -> dict[str, object]:
-    feature = {"from": "pit_queue", "time": "as_of", "time_as": f"{prefix}_as_of"}
-    return {"keys": dict(keys), "features": [feature | {"columns": {"waiting": f"{prefix}_waiting"}}]}
-
-
-WEATHER_OF_BOTH = {
-    "keys": dict(BOTH),
-    "features": [
-        {
-            "from": "pit_weather",
-            "time": "known_at",
-            "time_as": "weather_known_at",
-            "columns": ["wind", "gust"],
-            "max_age": "interval 3 hours",
-        },
-        *_queue(BOTH, "queue")["features"],
-    ],
+AIRPORT, AIRLINE = BOTH[:1], BOTH[1:]
+WIND = {
+    "from": "pit_weather",
+    "time": "known_at",
+    "time_as": "weather_known_at",
+    "columns": ["wind", "gust"],
+    "max_age": "interval 3 hours",
 }
-# By one key; and by three at once, where an airline may have the name of an airport.
-BY_ONE = [WEATHER_OF_BOTH]
-BY_SEVERAL = [WEATHER_OF_BOTH, _queue(BOTH[:1], "airport_queue"), _queue(BOTH[1:], "airline_queue")]
+
+
+def queue_as(name: str) -> dict[str, object]:
+    """The queue as a feature table whose columns get a name of their own."""
+    columns = {"waiting": f"{name}_waiting"}
+    return {"from": "pit_queue", "time": "as_of", "time_as": f"{name}_as_of", "columns": columns}
+
+
+BY_ONE_KEY = [{"keys": dict(BOTH), "features": [WIND, queue_as("queue")]}]
+# An airline may have the name of an airport.
+BY_SEVERAL_KEYS = [
+    *BY_ONE_KEY,
+    {"keys": dict(AIRPORT), "features": [queue_as("airport_queue")]},
+    {"keys": dict(AIRLINE), "features": [queue_as("airline_queue")]},
+]
 MAX_AGE = timedelta(hours=3)
 # The hours around both changes of New York's clocks, told in UTC.
 STARTS = (datetime(2013, 3, 10, 5, tzinfo=UTC), datetime(2013, 11, 3, 4, tzinfo=UTC))
@@ -101,14 +101,23 @@ def oracle(
     return (last.known_at, *last.values)
 
 
+def last_queue(
+    row: Spine, queue: list[Feature], name: str, keys: tuple[tuple[str, str], ...]
+) -> dict[str, object]:
+    """What the naive search finds in the queue, under the names of `queue_as`."""
+    return dict(zip((f"{name}_as_of", f"{name}_waiting"), oracle(row, queue, None, keys, 1), strict=True))
+
+
 @pytest.fixture(scope="module")
 def joined_sql(_engine: None, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The join's SQL by one key and by several, as dbt compiles it."""
     folder = tmp_path_factory.mktemp("compiled")
-    return [_compiled(JOIN.format(joins=joins), folder) for joins in JOINS]
+    return [_compiled(joins, folder) for joins in (BY_ONE_KEY, BY_SEVERAL_KEYS)]
 
 
-def _compiled(call: str, folder: Path) -> str:
+def _compiled(joins: list[dict[str, object]], folder: Path) -> str:
+    named = "spine='pit_spine', spine_key=['number'], spine_time='at'"
+    call = f"{{{{ point_in_time_join({named}, joins={joins}) }}}}"
     printed = run_dbt(["--quiet", "compile", "--inline", call, "--output", "json"], target_path=folder).output
     compiled: str = json.loads(printed[printed.index("{") :])["compiled"]
     return compiled
@@ -145,18 +154,16 @@ def test_each_row_sees_what_a_naive_search_finds(
         ]
         _view(spark, name, rows, schema)
     by_one_key, by_several = (spark.sql(sql).toArrow().sort_by("number").to_pylist() for sql in joined_sql)
-    expected = []
-    for row in spine:
-        wind = oracle(row, weather, MAX_AGE, BOTH, 2)
-        waiting = oracle(row, queue, None, BOTH, 1)
-        expected.append(
-            vars(row)
-            | dict(zip(("weather_known_at", "wind", "gust"), wind, strict=True))
-            | dict(zip(("queue_as_of", "queue_waiting"), waiting, strict=True))
-        )
+    expected = [
+        vars(row)
+        | dict(zip(("weather_known_at", "wind", "gust"), oracle(row, weather, MAX_AGE, BOTH, 2), strict=True))
+        | last_queue(row, queue, "queue", BOTH)
+        for row in spine
+    ]
     assert by_one_key == expected
-    airport_names = ("airport_queue_as_of", "airport_queue_waiting")
     assert by_several == [
-        seen | dict(zip(airport_names, oracle(row, queue, None, AIRPORT, 1), strict=True))
+        seen
+        | last_queue(row, queue, "airport_queue", AIRPORT)
+        | last_queue(row, queue, "airline_queue", AIRLINE)
         for row, seen in zip(spine, expected, strict=True)
     ]

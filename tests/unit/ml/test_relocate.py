@@ -13,14 +13,16 @@ from ml.relocate import relocate
 
 @pytest.fixture(autouse=True)
 def _own_store() -> Iterator[None]:
-    before = mlflow.get_tracking_uri()
+    tracking, registry = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     yield
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(tracking)
+    mlflow.set_registry_uri(registry)
 
 
 def _client(folder: Path) -> MlflowClient:
-    # A registry looks for a logged model in the process's store, whatever the client's is.
+    # A registry looks for a logged model in the process's stores, whatever the client's are.
     mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+    mlflow.set_registry_uri(f"sqlite:///{folder / 'mlflow.db'}")
     return MlflowClient()
 
 

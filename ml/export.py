@@ -47,19 +47,23 @@ def export_run(
                 "`lakehouse reproduce RUN_ID --rebuild` tells all of it",
             )
     written = path.with_name(f".{path.name}.part")
+    members: dict[str, bytes | Path] = {MANIFEST: run.manifest.to_json().encode(), ARCHIVE: run.archive}
+    for name, content in read_files(model_of_run(run.run_id).folder).items():
+        members[f"{MODEL}/{name}"] = content
+    for pin in sources:
+        folder = location(spark, pin.name)
+        for file in _files_of(spark, pin, folder):
+            members[f"{BRONZE}/{_table(pin)}/{file.relative_to(folder)}"] = file
+    facts = {"format": FORMAT, "run_id": run.run_id, "metrics": run.metrics, "files": len(members)}
     try:
         with tarfile.open(written, "w") as tar:
-            facts = {"format": FORMAT, "run_id": run.run_id, "metrics": run.metrics}
             _add(tar, RUN, json.dumps(facts, indent=1).encode())
-            _add(tar, MANIFEST, run.manifest.to_json().encode())
-            _add(tar, ARCHIVE, run.archive)
-            for name, content in read_files(model_of_run(run.run_id).folder).items():
-                _add(tar, f"{MODEL}/{name}", content)
-            for pin in sources:
-                progress(f"{pin.table} goes into {path.name}")
-                folder = location(spark, pin.name)
-                for file in _files_of(spark, pin, folder):
-                    tar.add(file, f"{BRONZE}/{_table(pin)}/{file.relative_to(folder)}")
+            for number, (name, content) in enumerate(members.items(), 1):
+                progress(f"{number} of {len(members)} files: {name}")
+                if isinstance(content, Path):
+                    tar.add(content, name)
+                else:
+                    _add(tar, name, content)
         written.rename(path)
     finally:
         written.unlink(missing_ok=True)
@@ -101,7 +105,7 @@ def imported_run(
         )
     try:
         progress(f"unpacking {path.name}")
-        _unpack(path, folder)
+        _unpack(path, folder, facts["files"])
         spark.sql(f"create schema {schema}")
         manifest = known_hash(load_manifest(folder / MANIFEST))
         sources = {pin.name: f"{schema}.{_table(pin)}" for pin in manifest.upstream if pin.is_source}
@@ -123,20 +127,26 @@ def imported_run(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _unpack(path: Path, folder: Path) -> None:
+def _unpack(path: Path, folder: Path, files: int) -> None:
     try:
         with tarfile.open(path) as tar:
             tar.extractall(folder, filter="data")
+            # A tar that ends between two files is no error to tarfile.
+            found = len(tar.getmembers()) - 1
     except (OSError, tarfile.TarError) as error:
         raise LakehouseError(f"{path} is damaged: {error}", "export it again") from error
+    if found != files:
+        raise LakehouseError(f"{path} is damaged: it holds {found} files of {files}", "export it again")
 
 
 def _facts(path: Path) -> dict[str, Any]:
     try:
         with tarfile.open(path) as tar:
-            member = tar.extractfile(RUN)
-            facts: dict[str, Any] = json.loads(member.read()) if member else {}
-    except (OSError, tarfile.TarError, KeyError, ValueError) as error:
+            # The first member, so that the rest is not read here.
+            member = tar.next()
+            content = tar.extractfile(member) if member and member.name == RUN else None
+            facts: dict[str, Any] = json.loads(content.read()) if content else {}
+    except (OSError, tarfile.TarError, ValueError) as error:
         raise LakehouseError(
             f"{path} is no bundle of a run: {error}", "`lakehouse reproduce RUN_ID --export FILE` makes one"
         ) from error

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 from datetime import date
 from pathlib import Path
 
@@ -98,14 +99,23 @@ def test_a_bundle_is_all_it_takes(story, run_id, tmp_path) -> None:
         assert report.identical, report.differences
     assert not spark.catalog.databaseExists(f"import_{run_id[:12]}")
 
-    # Cut off in the middle of a file.
-    half = tmp_path / "half.tar"
-    half.write_bytes(bundle.read_bytes()[: bundle.stat().st_size // 2])
-    with pytest.raises(LakehouseError, match=r"half\.tar is damaged"), imported_run(spark, half):
-        pass
-    assert not spark.catalog.databaseExists(f"import_{run_id[:12]}")
+    _cut(bundle, tmp_path / "half.tar", bundle.stat().st_size // 2)
+    with tarfile.open(bundle) as tar:
+        last = tar.getmembers()[-1]
+    _cut(bundle, tmp_path / "short.tar", last.offset)
+    for name in ("half", "short"):
+        with (
+            pytest.raises(LakehouseError, match=rf"{name}\.tar is damaged"),
+            imported_run(spark, tmp_path / f"{name}.tar"),
+        ):
+            pass
+        assert not spark.catalog.databaseExists(f"import_{run_id[:12]}")
     with pytest.raises(LakehouseError, match="is no bundle of a run"), imported_run(spark, tmp_path / "none"):
         pass
+
+
+def _cut(path: Path, cut: Path, size: int) -> None:
+    cut.write_bytes(path.read_bytes()[:size])
 
 
 def test_other_sql_is_told_by_table_and_column(story, tmp_path) -> None:
@@ -187,17 +197,20 @@ def _delay_an_arrival(folder: Path, kept: Path) -> tuple[Path, str]:
 
 def _write_in_size(rows: pa.Table, path: Path, size: int) -> None:
     """Write a file of exactly so many bytes: denser than Spark does, and padded in its metadata."""
-    padding = 0
-    while True:
-        padded = rows.replace_schema_metadata({"padding": "." * padding})
-        pq.write_table(
-            padded, path, compression="zstd", store_schema=False, use_deprecated_int96_timestamps=True
-        )
-        missing = size - path.stat().st_size
-        if missing == 0:
-            return
-        assert padding + missing > 0, "the file is too large already"
-        padding += missing
+    # A text's length takes another byte from some sizes on, so one text alone can miss the size by one.
+    for more in ("", "."):
+        padding, tried = 0, set[int]()
+        while padding >= 0 and padding not in tried:
+            tried.add(padding)
+            with pq.ParquetWriter(
+                path, rows.schema, compression="zstd", use_deprecated_int96_timestamps=True, store_schema=False
+            ) as writer:
+                writer.write_table(rows)
+                writer.add_key_value_metadata({"padding": "." * padding, "more": more})
+            if path.stat().st_size == size:
+                return
+            padding += size - path.stat().st_size
+    raise AssertionError(f"{path} cannot be written in {size} bytes")
 
 
 def test_a_source_that_is_gone_is_named(story, run_id) -> None:

@@ -51,6 +51,9 @@ def spark_settings(settings: Settings, port: int) -> dict[str, str]:
             "-XX:+UseSerialGC",
             # Spark compiles classes for every statement; optimizing each costs more than it gains here.
             "-XX:TieredStopAtLevel=1",
+            # With that option Java has room for 48 MB of compiled code. A day's build fills it; then Java
+            # sweeps, forgets and interprets.
+            "-XX:ReservedCodeCacheSize=512m",
             f"-Dlog4j2.configurationFile=file:{engine / 'log4j2.properties'}",
             f"-Dderby.system.home={engine}",
             f"-Djava.io.tmpdir={engine / 'scratch'}",
@@ -78,7 +81,10 @@ def spark_settings(settings: Settings, port: int) -> dict[str, str]:
         "spark.local.dir": str(engine / "scratch"),
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
-        "spark.databricks.delta.snapshotPartitions": "2",
+        # A table here has tens of files, and every statement reads its state: one task for that.
+        "spark.databricks.delta.snapshotPartitions": "1",
+        # Classes that Spark compiled for a statement, kept for the next one of its form.
+        "spark.sql.codegen.cache.maxEntries": "5000",
         # Spark infers constraints over every alias; a wide feature table makes that grow past any heap.
         "spark.sql.constraintPropagation.enabled": "false",
         "spark.sql.sources.parallelPartitionDiscovery.threshold": "1024",

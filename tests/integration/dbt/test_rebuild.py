@@ -202,9 +202,8 @@ def _write_in_size(rows: pa.Table, path: Path, size: int) -> None:
         padding, tried = 0, set[int]()
         while padding >= 0 and padding not in tried:
             tried.add(padding)
-            with pq.ParquetWriter(
-                path, rows.schema, compression="zstd", use_deprecated_int96_timestamps=True, store_schema=False
-            ) as writer:
+            options = {"compression": "zstd", "use_deprecated_int96_timestamps": True, "store_schema": False}
+            with pq.ParquetWriter(path, rows.schema, **options) as writer:
                 writer.write_table(rows)
                 writer.add_key_value_metadata({"padding": "." * padding, "more": more})
             if path.stat().st_size == size:

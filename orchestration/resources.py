@@ -71,6 +71,8 @@ class EngineDbt(DbtCliResource):
             "LAKEHOUSE_RETENTION_DAYS": str(settings().retention_days),
             "LAKEHOUSE_START_DATE": days[0].isoformat(),
             "LAKEHOUSE_END_DATE": days[1].isoformat(),
+            # Escape codes belong on a terminal, not in a log.
+            "DBT_USE_COLORS": str(sys.stdout.isatty()).lower(),
         }
         with _in_environment(variables):
             invocation = self.cli(arguments, context=context, target_path=target)

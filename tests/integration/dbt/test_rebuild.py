@@ -118,23 +118,57 @@ def _cut(path: Path, cut: Path, size: int) -> None:
     cut.write_bytes(path.read_bytes()[:size])
 
 
-def test_other_sql_is_told_by_table_and_column(story, tmp_path) -> None:
+def test_other_code_is_told_by_table_and_column(story, tmp_path) -> None:
+    """A model's SQL, a macro and the columns of the training set are not those that made it."""
     lakehouse = story.lakehouse
     project = unpack(archive(PROJECT_ROOT), tmp_path)
-    model = project / "dbt_project" / "models" / "features" / "feat_carrier_arrivals.sql"
-    before = "    en_route_minutes_6h as carrier_en_route_minutes_6h"
-    assert before in model.read_text()
-    model.write_text(model.read_text().replace(before, before.replace("_6h as", "_6h + 1 as")))
+    _replace(
+        project / "dbt_project/models/features/feat_carrier_arrivals.sql",
+        "    en_route_minutes_6h as carrier_en_route_minutes_6h",
+        "    en_route_minutes_6h + 1 as carrier_en_route_minutes_6h",
+    )
+    _replace(
+        project / "dbt_project/macros/features/departure_windows.sql",
+        "coalesce(delay_by_45, 30) >= 30",
+        "coalesce(delay_by_45, 30) >= 31",
+    )
+    training = project / "dbt_project/models/training/flight_training_set"
+    _replace(
+        training.with_suffix(".sql"),
+        "    label_versions.arr_delay_minutes\nfrom",
+        "    label_versions.arr_delay_minutes,\n    7 as planted\nfrom",
+    )
+    columns = "    columns:\n"
+    planted = "      - {name: planted, data_type: int, description: Another column}\n"
+    _replace(training.with_suffix(".yml"), columns, columns + planted)
+
     report = rebuild(lakehouse.spark, logged_run(_log_run(lakehouse, archive(project))))
     assert not report.identical
-    columns = {found.name: found for found in report.differences if found.what == "column"}
-    assert set(columns) == {"carrier_en_route_minutes_6h"}
-    assert columns["carrier_en_route_minutes_6h"].samples
+    assert [found.name for found in report.differences if found.what == "column added"] == ["planted"]
+    differing = {found.name: found for found in report.differences if found.what == "column"}
+    late_30 = {name for name in differing if "late_30" in name}
+    assert late_30 and set(differing) == {*late_30, "carrier_en_route_minutes_6h"}
+    assert differing["carrier_en_route_minutes_6h"].samples
     tables = {found.name.rpartition(".")[2] for found in report.differences if found.what == "table"}
-    assert tables == {"feat_carrier_arrivals", "flight_features"}
-    changed = [change for change in report.changes if change.kind == "model"]
-    assert [Path(change.name).stem for change in changed] == ["feat_carrier_arrivals"]
-    assert "-    en_route_minutes_6h + 1 as carrier_en_route_minutes_6h" in changed[0].diff
+    assert tables >= {"feat_carrier_arrivals", "feat_origin_departures", "flight_features"}
+    assert "feat_origin_weather" not in tables
+    changed = {
+        Path(change.name).name: change for change in report.changes if change.kind in ("model", "macro")
+    }
+    assert {name: change.kind for name, change in changed.items()} == {
+        "departure_windows.sql": "macro",
+        "feat_carrier_arrivals.sql": "model",
+        "flight_training_set.sql": "model",
+        "flight_training_set.yml": "model",
+    }
+    line = "-    en_route_minutes_6h + 1 as carrier_en_route_minutes_6h"
+    assert line in changed["feat_carrier_arrivals.sql"].diff
+
+
+def _replace(path: Path, before: str, after: str) -> None:
+    text = path.read_text()
+    assert text.count(before) == 1
+    path.write_text(text.replace(before, after))
 
 
 def test_another_archive_is_not_built(story, run_id, tmp_path) -> None:

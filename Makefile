@@ -53,8 +53,8 @@ lint: setup  ## ruff, pyright, import rules, sqlfluff, dbt parse
 unit: setup
 	@echo "── pytest"; pytest -m "not slow and not browser"
 
-test-slow: setup  ## fault and scale tests that take minutes
-	@pytest -m slow
+test-slow: setup  ## fault and scale tests that take minutes; SHARE="tests/…" runs some of them
+	@pytest -m slow $(SHARE)
 
 test-browser: setup  ## tests that look at the UIs with Chromium
 	@pytest -m browser

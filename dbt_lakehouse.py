@@ -89,17 +89,20 @@ def _tell_rows_and_bytes() -> None:
 
     from lakehouse.delta.files import local_files
 
-    parse: Callable[..., list[SparkColumn]] = SparkAdapter.parse_columns_from_information
+    def with_statistics(read: Callable[..., list[SparkColumn]]) -> Callable[..., list[SparkColumn]]:
+        def columns(self: SparkAdapter, relation: BaseRelation) -> list[SparkColumn]:
+            found = local_files(f"{relation.schema}.{relation.identifier}")
+            if found is None:
+                return read(self, relation)
+            told = SparkColumn.convert_table_stats(f"{found.size_bytes} bytes, {found.rows} rows")
+            return [replace(column, table_stats=told) for column in read(self, relation)]
 
-    def with_statistics(self: SparkAdapter, relation: BaseRelation) -> list[SparkColumn]:
-        found = local_files(f"{relation.schema}.{relation.identifier}")
-        columns = parse(self, relation)
-        if found is None:
-            return columns
-        told = SparkColumn.convert_table_stats(f"{found.size_bytes} bytes, {found.rows} rows")
-        return [replace(column, table_stats=told) for column in columns]
+        return columns
 
-    SparkAdapter.parse_columns_from_information = with_statistics
+    # The catalog takes columns from the listing of the schema, which often has none of a Delta table; then it
+    # describes the table.
+    SparkAdapter.parse_columns_from_information = with_statistics(SparkAdapter.parse_columns_from_information)
+    SparkAdapter.get_columns_in_relation = with_statistics(SparkAdapter.get_columns_in_relation)
 
 
 plugins = [LakehouseEngine]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import psutil
 
-SAMPLE_SECONDS = 2.0
+# A look walks the page tables of every process: some hundredths of a second of CPU.
+SAMPLE_SECONDS = 5.0
 LAUNCHER = "org.apache.spark.launcher.Main"
 
 
@@ -34,7 +35,7 @@ class Cost:
 
 
 class Meter:
-    """Measures chapters; memory is sampled every two seconds by a thread while the meter is open."""
+    """Measures chapters; memory is sampled every `SAMPLE_SECONDS` by a thread while the meter is open."""
 
     def __init__(self, engine_dir: Path) -> None:
         self.cost = Cost()

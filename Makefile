@@ -24,7 +24,7 @@ setup: $(STAMP)  ## virtual environment and JARs; skipped when nothing changed
 $(STAMP): requirements.lock pyproject.toml
 	@echo "── set-up: checking this machine"
 	@bash deploy/check-machine.sh "$(PYTHON)"
-	@echo "── set-up 1/3: Python packages from requirements.lock (about a minute, 7 GB)"
+	@echo "── set-up 1/3: Python packages from requirements.lock (two to three minutes, 7 GB)"
 	@test -x $(UV) || $(PYTHON) -m venv .setup/uv
 	@.setup/uv/bin/pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
 	@test -x $(BIN)/python || $(UV) venv --quiet --python "$(PYTHON)" .venv

@@ -32,8 +32,8 @@ COMMANDS = {
     "train": Entry("commands.train:train", "Train, log and register a model as of a date."),
     "score": Entry("commands.score:score", "Score a day or a range of days into the predictions table."),
     "explain": Entry("commands.explain:explain", "The way back from one prediction to its landing files."),
-    "reproduce": Entry("commands.reproduce:reproduce", "Read a run's training set again and compare it."),
-    "diff": Entry("commands.diff:diff", "How the training sets of two runs differ."),
+    "reproduce": Entry("commands.reproduce:reproduce", "Reproduce a run from its id, or say what differs."),
+    "diff": Entry("commands.diff:diff", "How two runs differ: rows, sources, code, settings, metrics."),
     "plan": Entry("commands.plan:plan", "What a dbt build would do here, without doing it."),
     "time-travel": Entry(
         "commands.time_travel:time_travel", "Build dbt models from past versions of their inputs."

@@ -9,7 +9,8 @@ from typing import Any
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.dbt.origins import Batch, Commit, SourceDays, batches, commits
+from lakehouse.dbt.notes import Commit, commits
+from lakehouse.dbt.origins import Batch, SourceDays, batches
 from lakehouse.delta.table import TableVersion, read_at, table_exists
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.source import Source, load_sources

@@ -22,7 +22,8 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.dbt.origins import Commit, Log, SourceDays, is_held, source_days, writer
+from lakehouse.dbt.notes import Commit, Log
+from lakehouse.dbt.origins import SourceDays, is_held, source_days, writer
 from lakehouse.delta.table import TableVersion
 from lakehouse.errors import LakehouseError
 from ml.dbt_models import DbtModels

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from lakehouse.delta.table import id_at, location, table_exists
@@ -44,6 +45,11 @@ def is_gone(differences: Iterable[Difference]) -> bool:
         each.what in ("table", "log") or (each.what == "file" and not each.found.endswith("bytes"))
         for each in differences
     )
+
+
+def is_unreadable_file(error: PySparkException) -> bool:
+    """Whether a statement failed at a file that is missing or damaged."""
+    return (error.getCondition() or "").startswith("FAILED_READ_FILE")
 
 
 def _file_differences(pin: PinnedTable, folder: Path) -> list[Difference]:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -16,8 +17,11 @@ from lakehouse.delta.row_diff import row_diff
 from lakehouse.delta.table import current_version, read_at, table_exists
 from lakehouse.errors import LakehouseError
 from ml.data.training_set import TrainingSet, read_spark
-from ml.manifest import Content, Manifest
+from ml.manifest import Content, Manifest, PinnedTable
+from ml.pinned import is_gone, is_unreadable_file, pin_differences
 from ml.report import Difference, compare_content
+
+_Found = TypeVar("_Found")
 
 
 @contextmanager
@@ -88,12 +92,15 @@ def rebuild_differences(
     differences = compare_content(manifest.content, Content.of(content_hash(rows, key)))
     if not differences:
         return ()
-    pinned = _readable(lambda: read_spark(spark, manifest.pinned))
-    samples = row_diff(pinned, rows, key).samples if pinned is not None else {}
+    samples = _if_readable(
+        spark,
+        manifest.training_set,
+        lambda: row_diff(read_spark(spark, manifest.pinned), rows, key).samples,
+    )
     schema = found.table.name.partition(".")[0]
     return (
         *(
-            Difference(each.what, each.name, each.logged, each.found, _samples(each, samples))
+            Difference(each.what, each.name, each.logged, each.found, _samples(each, samples or {}))
             for each in differences
         ),
         *_tables_that_differ(spark, manifest, schema),
@@ -113,11 +120,8 @@ def _tables_that_differ(spark: SparkSession, manifest: Manifest, schema: str) ->
         name = f"{schema}.{pin.name.rpartition('.')[2]}"
         if pin.is_source or not table_exists(spark, name):
             continue
-        before = _readable(lambda pinned=pin.table: read_at(spark, pinned))
-        if before is None:
-            continue
-        logged, found = (_content(rows) for rows in (before, spark.table(name)))
-        if logged != found:
+        logged = _if_readable(spark, pin, lambda pinned=pin.table: _content(read_at(spark, pinned)))
+        if logged is not None and logged != (found := _content(spark.table(name))):
             differences.append(Difference("table", pin.name, logged, found))
     return differences
 
@@ -126,11 +130,13 @@ def _content(rows: DataFrame) -> str:
     return content_hash(rows.select(*hashable(rows))).rows
 
 
-def _readable(read: Callable[[], DataFrame]) -> DataFrame | None:
-    """The rows of a pinned version, None where they are gone by now: after a VACUUM, or a drop."""
-    try:
-        rows = read()
-        rows.write.format("noop").mode("overwrite").save()
-    except (LakehouseError, PySparkException):
+def _if_readable(spark: SparkSession, pin: PinnedTable, look: Callable[[], _Found]) -> _Found | None:
+    """What is found in a pinned version; None where its rows are gone by now, after a VACUUM or a drop."""
+    if is_gone(pin_differences(spark, pin)):
         return None
-    return rows
+    try:
+        return look()
+    except PySparkException as error:
+        if not is_unreadable_file(error):
+            raise
+        return None

@@ -14,7 +14,7 @@ from ml.changes import Change, code_changes, environment_changes, value_changes
 from ml.data.training_set import read_spark
 from ml.environment import environment
 from ml.manifest import Content, Manifest
-from ml.pinned import is_gone, pin_differences, touched_files
+from ml.pinned import is_gone, is_unreadable_file, pin_differences, touched_files
 from ml.rebuild import rebuild_differences, rebuilt
 from ml.report import Difference, ReproductionReport, compare_content
 from ml.retrain import retrain_differences
@@ -105,7 +105,7 @@ def compare(spark: SparkSession, manifest: Manifest) -> tuple[Difference, ...]:
         content = content_hash(read_spark(spark, manifest.pinned), manifest.columns.entity)
     except PySparkException as error:
         # A file that is missing or damaged is a finding; anything else is a failure of this command.
-        if not (error.getCondition() or "").startswith("FAILED_READ_FILE"):
+        if not is_unreadable_file(error):
             raise
         unreadable = Difference("file", pin.name, "readable", str(error).partition(" SQLSTATE")[0])
         return (*differences, unreadable)

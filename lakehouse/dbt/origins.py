@@ -1,7 +1,6 @@
 """What days of a model's table were computed from, by its builds' notes: down to batches of the sources."""
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import reduce
@@ -9,45 +8,12 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.delta.table import local_commits
+from lakehouse.dbt.notes import Commit, Log, instant
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.source import Source
 
 # A local day begins within a day of UTC's, and a source's declared delay is a week at most.
 _MARGIN = timedelta(days=8)
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A commit of a table, and what a build noted in it.
-
-    Args:
-        at: when it was made, UTC.
-        note: in the form that `dbt_project/macros/increments/plan_days.sql` describes; None without one.
-    """
-
-    version: int
-    at: datetime
-    note: Mapping[str, Any] | None = None
-
-    @property
-    def read(self) -> Mapping[str, Any]:
-        """The version and time of each input that the build read, by `source.table` or the model's name."""
-        return self.note["read"] if self.note is not None else {}
-
-    def wrote(self, first: date | None, last: date | None) -> bool:
-        """Whether a build computed one of these days here; None leaves an end open."""
-        if self.note is None:
-            return False
-        ranges: str | Sequence[Sequence[str]] = self.note["days"]
-        return ranges == "all" or any(
-            (last is None or low <= last.isoformat()) and (first is None or first.isoformat() <= high)
-            for low, high in ranges
-        )
-
-
-# The commits of a table, newest first.
-Log = Callable[[str], Sequence[Commit]]
 
 
 @dataclass(frozen=True)
@@ -91,26 +57,6 @@ class Batch:
     rows: int
 
 
-def commits(spark: SparkSession, name: str) -> list[Commit]:
-    """The commits of `schema.table` that its log still has, newest first."""
-    found = local_commits(name)
-    if found is None:
-        found = [row.asDict() for row in spark.sql(f"describe history {name}").collect()]
-    return [
-        Commit(int(row["version"]), _instant(str(row["timestamp"])), _note(row["userMetadata"]))
-        for row in found
-    ]
-
-
-def _instant(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def _note(metadata: str | None) -> Mapping[str, Any] | None:
-    note: Mapping[str, Any] = json.loads(metadata) if metadata and metadata.startswith("{") else {}
-    return note if "read" in note else None
-
-
 def writer(log: Log, table: str, version: int, first: date | None, last: date | None) -> Commit | None:
     """The newest commit up to a version that computed one of these days; None where none noted it."""
     found = (commit for commit in log(table) if commit.version <= version and commit.wrote(first, last))
@@ -123,7 +69,7 @@ def is_held(log: Log, table: str, seen: Mapping[str, Any]) -> bool:
     Args:
         seen: version and time, as a note has them.
     """
-    at = _instant(str(seen["at"]))
+    at = instant(str(seen["at"]))
     return any(commit.version == seen["version"] and commit.at == at for commit in log(table))
 
 
@@ -148,7 +94,7 @@ def source_days(
         first, last: days of its rows, both included; None leaves an end open.
         through_tables: also by the tables that the model reads; else only sources that it reads itself.
     """
-    return _merged(_walk(manifest, log, model, version, first, last, through_tables))
+    return _merged(_walk(manifest, log, model, version, (first, last), through_tables))
 
 
 def _walk(
@@ -156,23 +102,22 @@ def _walk(
     log: Log,
     model: str,
     version: int,
-    first: date | None,
-    last: date | None,
+    days: tuple[date | None, date | None],
     through_tables: bool,
 ) -> Iterator[SourceDays]:
     node = _node(manifest, model)
-    commit = writer(log, f"{node['schema']}.{node['alias']}", version, first, last)
+    commit = writer(log, f"{node['schema']}.{node['alias']}", version, *days)
     for given in node["config"].get("reached_by", ()):
         name, table = _input(manifest, given)
         seen = commit.read.get(name) if commit else None
         if seen is None or ("model" in given and not through_tables):
             continue
-        low, high = _looked_back(given, first, last)
+        reached = _looked_back(given, *days)
         held = is_held(log, table, seen)
         if "source" in given or not held:
-            yield SourceDays(table, int(seen["version"]), given.get("day", ""), low, high, held)
+            yield SourceDays(table, int(seen["version"]), given.get("day", ""), *reached, held)
         else:
-            yield from _walk(manifest, log, given["model"], int(seen["version"]), low, high, through_tables)
+            yield from _walk(manifest, log, given["model"], int(seen["version"]), reached, through_tables)
 
 
 def _looked_back(

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lakehouse.dbt.origins import Commit, SourceDays, is_held, source_days, writer
+from lakehouse.dbt.notes import Commit
+from lakehouse.dbt.origins import SourceDays, is_held, source_days, writer
 
 DAY = date(2013, 3, 10)
 FIRST, SECOND, THIRD = (datetime(2025, 1, hour, tzinfo=UTC) for hour in (1, 2, 3))

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +21,8 @@ PROD_TARGET_DIR = PROJECT_ROOT / "target" / "prod"
 _INPUTS = ("dbt_project.yml", "profiles.yml", "dbt_project")
 # The end of dbt's output that an error repeats.
 _SHOWN_LINES = 30
+# As dbt tells that a node is done: 12:31:02  3 of 36 OK created sql table model a.b .... [OK in 2.49s]
+_DONE = re.compile(r"(\d+ of \d+ (?!START ).+?) \.+ (\[.+\])$")
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ def run_dbt(
     project: Path = PROJECT_ROOT,
     target_path: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> DbtResult:
     """Run a dbt command in a process of its own, from the project's root.
 
@@ -105,6 +110,7 @@ def run_dbt(
         project: where dbt_project.yml lies.
         target_path: where artifacts go instead of `target/`.
         environment: variables to add to this process's.
+        progress: told of each node when it is done, in dbt's words.
 
     Raises:
         LakehouseError: dbt failed; the end of its output is in the message.
@@ -116,16 +122,27 @@ def run_dbt(
         command += ["--target", target]
     artifacts = target_path or project / "target"
     before = _modified(artifacts / "run_results.json")
-    finished = subprocess.run(
-        command,
-        cwd=project,
-        env=_environment(project, artifacts) | dict(environment or {}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    output = finished.stdout + finished.stderr
-    if finished.returncode != 0:
+    lines: list[str] = []
+    with (
+        # A second pipe could fill while the first is read.
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            command,
+            cwd=project,
+            env=_environment(project, artifacts) | dict(environment or {}),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as dbt,
+    ):
+        for line in dbt.stdout or ():
+            lines.append(line)
+            if done := _DONE.search(line):
+                progress(" ".join(done.groups()))
+        dbt.wait()
+        errors.seek(0)
+        output = "".join([*lines, *errors])
+    if dbt.returncode != 0:
         shown = "\n".join(output.strip().splitlines()[-_SHOWN_LINES:])
         raise LakehouseError(
             f"dbt {' '.join(args)} failed:\n{shown}", f"all of it is in {project / 'logs' / 'dbt.log'}"

@@ -133,6 +133,7 @@ def build(
             project=project,
             target_path=target_path,
             environment={"LAKEHOUSE_DBT_SCHEMA": schema},
+            progress=progress,
         )
     except LakehouseError:
         # Half a build is nobody's: the same command can be given again.

@@ -1,6 +1,7 @@
 """A run's training set is built again from bronze as it was, with its own SQL; what differs is named."""
 
 import json
+import re
 import shutil
 import tarfile
 from datetime import date
@@ -80,9 +81,10 @@ def test_sources_are_pinned_as_the_builds_read_them(story, run_id) -> None:
 
 
 def test_set_and_model_are_rebuilt_identical_though_corrections_came(story, run_id) -> None:
-    spark = story.lakehouse.spark
-    report = rebuild(spark, logged_run(run_id), train=True)
+    spark, said = story.lakehouse.spark, list[str]()
+    report = rebuild(spark, logged_run(run_id), train=True, progress=said.append)
     assert report.identical, report.differences
+    assert any(re.match(r"\d+ of \d+ OK created .*flight_training_set", line) for line in said), said
     moved = {change.name.rpartition(".")[2] for change in report.changes if change.kind == "source"}
     assert "flight_actuals" in moved
     assert not spark.catalog.databaseExists(f"rebuild_{run_id[:12]}")

@@ -62,7 +62,7 @@ def environment(spark: SparkSession, threads: int) -> Environment:
     ).collect()
     return Environment(
         python=platform.python_version(),
-        packages=_packages(),
+        packages=installed_packages(),
         java=str(java[0][0]),
         spark=spark.version,
         system=platform.platform(),
@@ -90,9 +90,13 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 @cache
-def _packages() -> dict[str, str]:
-    found = {str(found.metadata["Name"]).lower(): found.version for found in distributions()}
-    return dict(sorted(found.items()))
+def installed_packages() -> dict[str, str]:
+    """Every distribution that can be imported, lower-case, and its version."""
+    versions: dict[str, str] = {}
+    for found in distributions():
+        # One environment laid over another has a package twice; the first on the path is imported.
+        versions.setdefault(str(found.metadata["Name"]).lower(), found.version)
+    return dict(sorted(versions.items()))
 
 
 @cache

@@ -20,7 +20,7 @@ progress_console = Console(stderr=True, highlight=False)
 
 def progress(text: str) -> None:
     """Say what is being done."""
-    progress_console.print(text, style="dim", markup=False)
+    progress_console.print(text, style="dim", markup=False, soft_wrap=True)
 
 
 def _plain(value: object) -> object:

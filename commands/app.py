@@ -30,6 +30,8 @@ COMMANDS = {
     "release": Entry("commands.release:release", "Publish the tables of a gate that passed."),
     "override": Entry("commands.override:override", "Let a failed table through, by name and with a reason."),
     "train": Entry("commands.train:train", "Train, log and register a model as of a date."),
+    "promote": Entry("commands.promote:promote", "Make the challenger the champion, if it is better."),
+    "rollback": Entry("commands.rollback:rollback", "Make the champion before this one the champion again."),
     "score": Entry("commands.score:score", "Score a day or a range of days into the predictions table."),
     "explain": Entry("commands.explain:explain", "The way back from one prediction to its landing files."),
     "reproduce": Entry("commands.reproduce:reproduce", "Reproduce a run from its id, or say what differs."),

@@ -7,57 +7,58 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import sklearn.metrics
 
 from ml.data.arrow import ArrowTable
 
 Array = npt.NDArray[Any]
+# It ships no types.
+library: Any = sklearn.metrics
+NAN = float("nan")
 
 
-def auc(labels: Array, scores: Array) -> float:
+def auc(labels: Array, scores: Array, weights: Array | None = None) -> float:
     """Area under the ROC curve; ties count half. NaN when only one class is there.
 
     >>> auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
     0.75
     """
-    positives = labels > 0.5
-    count, others = int(positives.sum()), int((~positives).sum())
-    if count == 0 or others == 0:
-        return float("nan")
-    _, inverse, sizes = np.unique(scores, return_inverse=True, return_counts=True)
-    last = np.cumsum(sizes)
-    ranks = last - (sizes - 1) / 2
-    return float((ranks[inverse][positives].sum() - count * (count + 1) / 2) / (count * others))
+    return float(library.roc_auc_score(labels, scores, sample_weight=weights)) if _has_both(labels) else NAN
 
 
-def precision_recall(labels: Array, scores: Array) -> tuple[Array, Array]:
-    """Precision and recall at each distinct score, from the highest down."""
-    order = np.argsort(-scores, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
-    true_positives = np.cumsum(labels[order])[ends]
-    return true_positives / (ends + 1), true_positives / max(float(labels.sum()), 1.0)
-
-
-def average_precision(labels: Array, scores: Array) -> float:
-    """Precision averaged over the recall gained at each score; NaN without a positive.
+def average_precision(labels: Array, scores: Array, weights: Array | None = None) -> float:
+    """Precision averaged over the recall gained at each score; NaN when only one class is there.
 
     >>> round(average_precision(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])), 4)
     0.8333
     """
-    if labels.sum() == 0:
-        return float("nan")
-    precision, recall = precision_recall(labels, scores)
-    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+    if not _has_both(labels):
+        return NAN
+    return float(library.average_precision_score(labels, scores, sample_weight=weights))
 
 
-def log_loss(labels: Array, scores: Array) -> float:
+def log_loss(labels: Array, scores: Array, weights: Array | None = None) -> float:
     """Mean negative log likelihood, natural logarithm; scores are kept 1e-7 away from 0 and 1."""
     kept = np.clip(scores.astype(np.float64), 1e-7, 1 - 1e-7)
-    return float(-np.mean(labels * np.log(kept) + (1 - labels) * np.log1p(-kept)))
+    return float(library.log_loss(labels, kept, sample_weight=weights, labels=[0.0, 1.0]))
 
 
-def brier(labels: Array, scores: Array) -> float:
+def brier(labels: Array, scores: Array, weights: Array | None = None) -> float:
     """Mean squared difference of score and label."""
-    return float(np.mean((scores.astype(np.float64) - labels) ** 2))
+    return float(np.average((scores.astype(np.float64) - labels) ** 2, weights=weights))
+
+
+def _has_both(labels: Array) -> bool:
+    return bool((labels > 0.5).any() and (labels <= 0.5).any())
+
+
+# Metric → function, and whether more is better.
+METRICS: dict[str, tuple[Callable[..., float], bool]] = {
+    "auc": (auc, True),
+    "average_precision": (average_precision, True),
+    "log_loss": (log_loss, False),
+    "brier": (brier, False),
+}
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,8 @@ def metrics(labels: Array, scores: Array) -> dict[str, float]:
         labels: `(rows,)`, 0 or 1.
         scores: `(rows,)`, probabilities.
     """
-    return {
-        "auc": auc(labels, scores),
-        "average_precision": average_precision(labels, scores),
-        "log_loss": log_loss(labels, scores),
-        "brier": brier(labels, scores),
-        "ece": calibration(labels, scores).error,
-    }
+    measured = {name: measure(labels, scores) for name, (measure, _) in METRICS.items()}
+    return measured | {"ece": calibration(labels, scores).error}
 
 
 @dataclass(frozen=True)

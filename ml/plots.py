@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ml.evaluate import Calibration, auc, average_precision, precision_recall
+from ml.evaluate import Calibration, auc, average_precision, library
 from ml.model.fit import Epoch
 
 Array = npt.NDArray[Any]
@@ -39,10 +38,8 @@ def loss_curve(epochs: Sequence[Epoch], best: int) -> Figure:
 def roc_curve(labels: Array, scores: Array) -> Figure:
     """True against false positive rate on the validation rows."""
     figure, axes = _figure(f"ROC, AUC {auc(labels, scores):.3f}", "false positive rate", "true positive rate")
-    order = np.argsort(-scores, kind="stable")
-    hits = np.concatenate([[0], np.cumsum(labels[order])])
-    misses = np.concatenate([[0], np.cumsum(1 - labels[order])])
-    axes.plot(misses / max(misses[-1], 1), hits / max(hits[-1], 1))
+    false_positive_rate, true_positive_rate, _ = library.roc_curve(labels, scores)
+    axes.plot(false_positive_rate, true_positive_rate)
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
     return figure
 
@@ -51,7 +48,7 @@ def precision_recall_curve(labels: Array, scores: Array) -> Figure:
     """Precision against recall on the validation rows."""
     title = f"Precision and recall, average precision {average_precision(labels, scores):.3f}"
     figure, axes = _figure(title, "recall", "precision")
-    precision, recall = precision_recall(labels, scores)
+    precision, recall, _ = library.precision_recall_curve(labels, scores)
     axes.plot(recall, precision)
     axes.axhline(float(labels.mean()), color="grey", linestyle=":", label="label rate")
     axes.set_ylim(0, 1.02)

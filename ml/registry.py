@@ -68,7 +68,7 @@ def log_and_register(bundle: Bundle, name: str, columns: Columns, example: Arrow
             metadata={"weights_sha256": bundle.weights_hash()},
         )
     version = str(logged.registered_model_version)
-    alias = CHALLENGER if _aliases(name).get(CHAMPION) else CHAMPION
+    alias = CHALLENGER if aliases(name).get(CHAMPION) else CHAMPION
     client().set_registered_model_alias(name, alias, version)
     return version, alias
 
@@ -87,9 +87,9 @@ def model_by_alias(name: str, alias: str) -> ModelVersion:
     Raises:
         LakehouseError: the model or the alias does not exist, or its files are gone.
     """
-    version = _aliases(name).get(alias)
+    version = aliases(name).get(alias)
     if version is None:
-        known = ", ".join(sorted(_aliases(name))) or "none"
+        known = ", ".join(sorted(aliases(name))) or "none"
         raise LakehouseError(
             f"model {name} has no alias {alias} (it has: {known})",
             "train one first: lakehouse train --as-of 2013-10-01",
@@ -133,19 +133,40 @@ def promote(name: str, version: str) -> str | None:
         LakehouseError: there is no such version.
     """
     model_version(name, version)
-    aliases = _aliases(name)
-    before = aliases.get(CHAMPION)
+    held = aliases(name)
+    before = held.get(CHAMPION)
     if before == version:
         return before
     if before is not None:
         client().set_registered_model_alias(name, PREVIOUS, before)
     client().set_registered_model_alias(name, CHAMPION, version)
-    if aliases.get(CHALLENGER) == version:
+    if held.get(CHALLENGER) == version:
         client().delete_registered_model_alias(name, CHALLENGER)
     return before
 
 
-def _aliases(name: str) -> dict[str, str]:
+def rollback(name: str) -> tuple[str, str]:
+    """Make the version that was champion before the champion again.
+
+    Returns:
+        the version that was champion, and the one that is now.
+
+    Raises:
+        LakehouseError: there is no version before it.
+    """
+    now, before = model_by_alias(name, CHAMPION), model_by_alias(name, PREVIOUS)
+    client().set_registered_model_alias(name, CHAMPION, before.version)
+    client().delete_registered_model_alias(name, PREVIOUS)
+    tag_version(name, now.version, "promotion", f"rolled back to version {before.version}")
+    return now.version, before.version
+
+
+def tag_version(name: str, version: str, key: str, value: str) -> None:
+    """Write something down with a model version."""
+    client().set_model_version_tag(name, version, key, value)
+
+
+def aliases(name: str) -> dict[str, str]:
     """Alias to version; empty when there is no such model."""
     found = client().search_registered_models(filter_string=f"name = '{name}'")
     return {alias: str(version) for alias, version in found[0].aliases.items()} if found else {}

@@ -67,6 +67,22 @@ class TrainingSpec(_Part):
     seed: int = Field(ge=0, lt=2**63)
 
 
+class PromotionSpec(_Part):
+    """When a challenger takes over from the champion; see `ml.promotion`.
+
+    Args:
+        metric: what both are measured by.
+        min_gain: all of the gain's interval must lie above it; below 0 it may be that much worse.
+        confidence: of the interval.
+        min_days: with fewer days of rows nothing is promoted.
+    """
+
+    metric: Literal["auc", "average_precision", "log_loss", "brier"] = "log_loss"
+    min_gain: float = Field(default=0.0, ge=-1, le=1)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    min_days: int = Field(default=14, ge=2)
+
+
 class Spec(_Part):
     """One model: what it is trained on, how, and where its scores go. Fields as commented in the YAML."""
 
@@ -85,6 +101,8 @@ class Spec(_Part):
     encoding: EncodingSpec
     network: NetworkSpec
     training: TrainingSpec
+    # Runs of before there was a rule have none in their manifest.
+    promotion: PromotionSpec = PromotionSpec()
 
 
 def spec_names(folder: Path = SPECS_DIR) -> list[str]:

@@ -18,7 +18,7 @@ daily_job = dg.define_asset_job(
 retrain_job = dg.define_asset_job(
     "retrain",
     dg.AssetSelection.groups("models"),
-    description="Train each spec as of the day after the newest published day, log and register it.",
+    description="Train each spec as of the day after the newest published day; promote what is better.",
 )
 
 
@@ -62,5 +62,5 @@ monthly_retraining = dg.ScheduleDefinition(
     job=retrain_job,
     cron_schedule="0 5 1 * *",
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Train anew on the first of each month.",
+    description="Train anew on the first of each month, and promote what is better.",
 )

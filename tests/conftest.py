@@ -31,6 +31,11 @@ def _engine() -> Iterator[None]:
     yield
     if _OWN:
         server.stop_engine()
+
+
+def pytest_unconfigure() -> None:
+    """The folder was made whether a test needed an engine or not."""
+    if _OWN:
         shutil.rmtree(WAREHOUSE, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""Models: one asset a spec in `ml/specs/`, trained as of a day."""
+"""Models: two assets a spec in `ml/specs/`: trained as of a day, and promoted if better."""
 
 import base64
 from datetime import date, timedelta
@@ -28,6 +28,11 @@ class TrainConfig(dg.Config):
 def model_key(spec: Spec) -> dg.AssetKey:
     """The asset of a spec's model."""
     return dg.AssetKey(["models", spec.name])
+
+
+def champion_key(spec: Spec) -> dg.AssetKey:
+    """The asset of the version of a spec's model that scores."""
+    return dg.AssetKey(["champions", spec.name])
 
 
 def as_of_day(context: dg.AssetExecutionContext, config: TrainConfig, training_set: dg.AssetKey) -> date:
@@ -81,11 +86,54 @@ def _model_asset(spec: Spec) -> dg.AssetsDefinition:
     return train_model
 
 
+def champion_asset(spec: Spec) -> dg.AssetsDefinition:
+    """The version of a spec's model that scores."""
+
+    @dg.asset(
+        key=champion_key(spec),
+        deps=[model_key(spec)],
+        group_name="models",
+        description=(
+            "The model version that scores. The newest one takes over if it is better by the spec's rule: "
+            f"{spec.promotion.metric}, with all of the gain's interval above {spec.promotion.min_gain:g} "
+            f"({spec.promotion.confidence:.0%}, by a paired bootstrap over days that neither was trained on)."
+        ),
+        owners=[ML],
+        kinds={"mlflow"},
+    )
+    def deploy_if_better(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        # torch and MLflow take seconds to import, and whoever only looks at the graph doesn't need them.
+        from ml.promotion import promote_if_better
+        from ml.registry import CHALLENGER, CHAMPION, aliases, model_by_alias
+
+        if CHALLENGER not in aliases(spec.registered_model):
+            champion = model_by_alias(spec.registered_model, CHAMPION)
+            return dg.MaterializeResult(
+                metadata={"model_version": champion.version, "decision": "there is no challenger"}
+            )
+        decision = promote_if_better(spark_session(), spec, progress=context.log.info)
+        return dg.MaterializeResult(
+            metadata={
+                "model_version": decision.challenger if decision.promoted else decision.champion,
+                "decision": decision.reason,
+                "evaluated_on": f"{decision.evaluation.table} as of {decision.evaluation.as_of}",
+                "evaluation_days": f"{decision.evaluation.first} … {decision.evaluation.last}",
+                "evaluation_rows": decision.evaluation.rows,
+                "gain": decision.gain.estimate,
+                "gain_low": decision.gain.low,
+                "gain_high": decision.gain.high,
+            }
+        )
+
+    return deploy_if_better
+
+
 def picture(png: bytes) -> dg.MarkdownMetadataValue:
     """A PNG as metadata that the UI draws."""
     return dg.MetadataValue.md(f"![](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
 def model_assets() -> list[dg.AssetsDefinition]:
-    """One asset a spec."""
-    return [_model_asset(load_spec(name)) for name in spec_names()]
+    """A model and its champion for each spec."""
+    specs = [load_spec(name) for name in spec_names()]
+    return [make(spec) for spec in specs for make in (_model_asset, champion_asset)]

@@ -7,7 +7,7 @@ import dagster as dg
 from expectations.gate import require_passed
 from lakehouse.engine.session import spark_session
 from ml.spec import Spec, load_spec, spec_names
-from orchestration.assets.models import model_key
+from orchestration.assets.models import champion_key
 from orchestration.owners import ML
 from orchestration.partitions import DAYS, ONE_RUN, days_of
 from orchestration.table_metadata import table_metadata
@@ -18,7 +18,7 @@ def _predictions_asset(spec: Spec) -> dg.AssetsDefinition:
     @dg.asset(
         key=table_key(spec.predictions_table),
         deps=[
-            model_key(spec),
+            champion_key(spec),
             table_key(f"training.{spec.scoring_model}"),
             published_key(spec.features_model),
         ],

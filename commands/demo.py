@@ -43,6 +43,7 @@ def _show(story: Story) -> None:
                 f"{change.rows_added:,} rows more, {change.rows_removed:,} fewer, "
                 f"{change.rows_changed:,} corrected ({columns})"
             ),
+            "second model": story.promotion,
         }
     )
     console.print()

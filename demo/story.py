@@ -25,6 +25,7 @@ DAILY = "not group:landing and not group:models"
 # What a model needs; scores and their quality come after it.
 UP_TO_THE_MODEL = f'+key:"models/arrival_delay" and {DAILY}'
 MODEL = 'key:"models/arrival_delay"'
+CHAMPION = 'key:"champions/arrival_delay"'
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,15 @@ class Calendar:
 
 @dataclass(frozen=True)
 class Story:
-    """What happened, for the closing tables."""
+    """What happened, for the closing tables.
+
+    Args:
+        promotion: whether the second model took over from the first, and by which figures.
+    """
 
     first_run: str
     second_run: str
+    promotion: str
     reproduction: ReproductionReport
     difference: RunDiff
     days: Calendar
@@ -92,6 +98,7 @@ def tell(say: Callable[[str], None], calendar: Calendar | None = None) -> Story:
             publish_corrections(days.corrections)
             _done(say, materialize(DAILY, (after, days.corrections)))
             second = _train(say, days.corrections + timedelta(days=1))
+            promotion = _promote(say)
         with meter.chapter("proof: the first training set, read again"):
             spark = spark_session()
             report = read(spark, logged_run(str(first["mlflow_run_id"])), progress=say)
@@ -106,6 +113,7 @@ def tell(say: Callable[[str], None], calendar: Calendar | None = None) -> Story:
     return Story(
         first_run=str(first["mlflow_run_id"]),
         second_run=str(second["mlflow_run_id"]),
+        promotion=promotion,
         reproduction=report,
         difference=difference,
         days=days,
@@ -127,6 +135,13 @@ def _train(say: Callable[[str], None], as_of: date) -> dict[str, object]:
     summary = materialize(MODEL, as_of=as_of)
     _done(say, summary)
     return summary.metadata["models/arrival_delay"]
+
+
+def _promote(say: Callable[[str], None]) -> str:
+    say("measuring the second model against the first")
+    summary = materialize(CHAMPION)
+    _done(say, summary)
+    return str(summary.metadata["champions/arrival_delay"]["decision"])
 
 
 def _live_day(say: Callable[[str], None], days: Calendar) -> None:

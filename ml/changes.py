@@ -32,7 +32,7 @@ class Change:
         kind: `source`, `setting`, `model`, `macro`, `code`, `package`, `software`, `machine`, `threads`,
             `time zone` or `metric`.
         name: the table, setting, model, file or package.
-        before, after: its two values; for a file `there`, or nothing where it was not.
+        before, after: its two values; for a file its lines, or nothing where it was not.
         diff: of a file, as `diff -u` writes it.
     """
 
@@ -80,14 +80,14 @@ def _files(archive: bytes) -> dict[str, str]:
 
 
 def _file_change(name: str, before: str | None, after: str | None) -> Change:
-    lines = difflib.unified_diff(
-        (before or "").splitlines(), (after or "").splitlines(), f"then/{name}", f"now/{name}", lineterm=""
-    )
+    was, now = (before or "").splitlines(), (after or "").splitlines()
+    lines = list(difflib.unified_diff(was, now, f"then/{name}", f"now/{name}", lineterm=""))
+    added, removed = (sum(line.startswith(sign) for line in lines[2:]) for sign in "+-")
     return Change(
         kind=_file_kind(name),
         name=name,
-        before="" if before is None else "there",
-        after="" if after is None else "there",
+        before="" if before is None else f"{len(was)} lines",
+        after="" if after is None else f"{len(now)} lines: {added} new, {removed} gone",
         diff="\n".join(lines),
     )
 

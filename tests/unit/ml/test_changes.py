@@ -68,9 +68,9 @@ def test_changed_files_are_told_with_their_diff(tmp_path: Path) -> None:
     )
     changes = code_changes(then, now)
     assert [(each.kind, each.name, each.before, each.after) for each in changes] == [
-        ("macro", "dbt_project/macros/n.sql", "", "there"),
-        ("model", "dbt_project/models/features/f.sql", "there", "there"),
-        ("code", "ml/old.py", "there", ""),
+        ("macro", "dbt_project/macros/n.sql", "", "1 lines: 1 new, 0 gone"),
+        ("model", "dbt_project/models/features/f.sql", "1 lines", "1 lines: 1 new, 1 gone"),
+        ("code", "ml/old.py", "1 lines", ""),
     ]
     assert "-select 1\n+select 2" in changes[1].diff
     assert code_changes(then, then) == ()

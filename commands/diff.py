@@ -8,6 +8,7 @@ from commands.output import AsJson, facts, print_json, progress, table
 from commands.reproduce import show_changes
 from lakehouse.engine.session import spark_session
 from ml.diff import diff as diff_runs
+from ml.diff import log_picture
 
 EPILOG = "Example: lakehouse diff FIRST_RUN_ID SECOND_RUN_ID"
 
@@ -20,6 +21,8 @@ def diff(
     """Compare two runs: training sets by row and column, then sources, settings, code, software, metrics."""
     progress("reading both training sets")
     found = diff_runs(spark_session(), run_a, run_b)
+    picture = log_picture(found)
+    progress(f"drawn with the second run in MLflow: {picture}")
     if as_json:
         print_json(found)
         return

@@ -115,10 +115,11 @@ def _show(report: ReproductionReport) -> None:
                 for found in report.differences
             ],
         )
-    show_changes("Not as it was at the run", report.changes)
+    # Of what made no difference the names are enough.
+    show_changes("Not as it was at the run", report.changes, with_text=not report.identical)
 
 
-def show_changes(title: str, changes: tuple[Change, ...]) -> None:
+def show_changes(title: str, changes: tuple[Change, ...], *, with_text: bool = True) -> None:
     """What changed, as a table, and the text of changed SQL below it."""
     if not changes:
         return
@@ -128,5 +129,5 @@ def show_changes(title: str, changes: tuple[Change, ...]) -> None:
         [[each.kind, each.name, each.before, each.after] for each in changes],
     )
     for change in changes:
-        if change.diff and change.kind in ("model", "macro"):
+        if with_text and change.diff and change.kind in ("model", "macro"):
             console.print(change.diff, markup=False, soft_wrap=True)

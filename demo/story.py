@@ -13,7 +13,7 @@ from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
 from ml.compare import Comparison, compare
-from ml.diff import RunDiff, diff
+from ml.diff import RunDiff, diff, log_picture
 from ml.report import ReproductionReport
 from ml.reproduce import read
 from ml.run import logged_run
@@ -103,6 +103,7 @@ def tell(say: Callable[[str], None], calendar: Calendar | None = None) -> Story:
             spark = spark_session()
             report = read(spark, logged_run(str(first["mlflow_run_id"])), progress=say)
             difference = diff(spark, str(first["mlflow_run_id"]), str(second["mlflow_run_id"]))
+            log_picture(difference)
         scores = compare(
             spark,
             load_spec("arrival_delay"),

@@ -1,16 +1,19 @@
 """How two training runs differ: their training sets, row by row, and all that made their models."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyspark.sql import SparkSession
 
 from lakehouse.delta.row_diff import RowDiff, row_diff
 from lakehouse.errors import LakehouseError
+from ml import plots
 from ml.changes import Change, code_changes, environment_changes, value_changes
 from ml.data.training_set import read_spark
 from ml.manifest import Manifest
 from ml.run import logged_run
 from ml.spec import flat
+from ml.tracking import log_pictures
 
 
 @dataclass(frozen=True)
@@ -19,12 +22,15 @@ class RunDiff:
 
     Args:
         rows: of their training sets, each as its own run pinned it.
+        metrics_a, metrics_b: of their models, each on its own validation month.
         changes: versions of the tables upstream, settings, code, software and machine, metrics.
     """
 
     run_a: str
     run_b: str
     rows: RowDiff
+    metrics_a: dict[str, float]
+    metrics_b: dict[str, float]
     changes: tuple[Change, ...]
 
 
@@ -46,6 +52,8 @@ def diff(spark: SparkSession, run_a: str, run_b: str) -> RunDiff:
         run_a=run_a,
         run_b=run_b,
         rows=row_diff(read_spark(spark, first.pinned), read_spark(spark, second.pinned), key),
+        metrics_a=before.metrics,
+        metrics_b=after.metrics,
         changes=(
             *value_changes("source", _versions(first), _versions(second)),
             *value_changes("setting", _settings(first), _settings(second)),
@@ -54,6 +62,13 @@ def diff(spark: SparkSession, run_a: str, run_b: str) -> RunDiff:
             *value_changes("metric", before.metrics, after.metrics),
         ),
     )
+
+
+def log_picture(found: RunDiff) -> Path:
+    """Draw a comparison and store it with the second run; returns where it lies."""
+    name = f"diff_from_{found.run_a[:8]}"
+    figure = plots.run_diff(found.rows, found.metrics_a, found.metrics_b)
+    return log_pictures(found.run_b, {name: figure})[name]
 
 
 def _versions(manifest: Manifest) -> dict[str, str]:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lakehouse.delta.row_diff import RowDiff
 from ml.evaluate import Calibration, auc, average_precision, library
 from ml.model.fit import Epoch
 
@@ -63,6 +64,39 @@ def calibration_curve(measured: Calibration) -> Figure:
     axes.plot([0, top], [0, top], color="grey", linestyle=":", label="perfect")
     axes.plot(measured.mean_score, measured.label_rate, marker="o", label="validation")
     axes.legend()
+    return figure
+
+
+def run_diff(
+    rows: RowDiff, before: Mapping[str, float], after: Mapping[str, float], shown: int = 15
+) -> Figure:
+    """How one run differs from another: rows of the training sets, the columns that changed, and metrics."""
+    columns = sorted(rows.changed_columns.items(), key=lambda item: (-item[1], item[0]))[:shown]
+    same = rows.rows_a - rows.rows_removed - rows.rows_changed
+    panels: list[tuple[str, list[tuple[str, float]]]] = [
+        (
+            "rows",
+            [
+                ("same", same),
+                ("changed", rows.rows_changed),
+                ("added", rows.rows_added),
+                ("removed", rows.rows_removed),
+            ],
+        ),
+        ("changed rows, by column", [(name, count) for name, count in columns] or [("none", 0)]),
+        ("metrics, first → second", [(name, after[name] - before[name]) for name in before if name in after]),
+    ]
+    heights = [max(2, len(bars)) for _, bars in panels]
+    figure = Figure(figsize=(7, 2 + 0.3 * sum(heights)), layout="constrained")
+    for axes, (title, bars) in zip(
+        figure.subplots(len(panels), 1, height_ratios=heights), panels, strict=True
+    ):
+        drawn = axes.barh([name for name, _ in bars][::-1], [value for _, value in bars][::-1])
+        figures = [f"{value:,}" if isinstance(value, int) else f"{value:+.4f}" for _, value in bars]
+        axes.bar_label(drawn, figures[::-1], padding=3)
+        axes.margins(x=0.2)
+        axes.set_title(title)
+        axes.grid(alpha=0.3, axis="x")
     return figure
 
 

@@ -13,7 +13,7 @@ from orchestration.assets.predictions import predictions_assets
 from orchestration.automation import daily_job, monthly_retraining, new_deliveries, retrain_job
 from orchestration.instance import QUIET
 from orchestration.progress import progress_logger
-from orchestration.reproduction import reproduce_job
+from orchestration.reproduction import compare_job, reproduce_job
 from orchestration.resources import dbt_resource
 
 os.environ.update(QUIET)
@@ -27,7 +27,7 @@ defs = dg.Definitions(
         *model_assets(),
         *predictions_assets(),
     ],
-    jobs=[daily_job, retrain_job, reproduce_job],
+    jobs=[daily_job, retrain_job, reproduce_job, compare_job],
     sensors=[new_deliveries],
     schedules=[monthly_retraining],
     resources={"dbt": dbt_resource()},

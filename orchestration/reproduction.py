@@ -1,10 +1,11 @@
-"""The job that reproduces a training run, its report as metadata."""
+"""The jobs that reproduce a training run and compare two, what they found as metadata."""
 
 from typing import Any
 
 import dagster as dg
 
 from lakehouse.engine.session import spark_session
+from orchestration.assets.models import picture
 
 
 class ReproduceConfig(dg.Config):
@@ -62,6 +63,49 @@ def _table(rows: list[tuple[str, ...]], names: tuple[str, ...]) -> dg.TableMetad
         [dg.TableRecord(dict(zip(names, row, strict=True))) for row in rows],
         dg.TableSchema([dg.TableColumn(name, "string") for name in names]),
     )
+
+
+class CompareConfig(dg.Config):
+    """What to compare: the ids of two training runs."""
+
+    run_a: str
+    run_b: str
+
+
+@dg.op(description="Compares two training runs: rows, columns, what made them, metrics; with a picture.")
+def compare_two_runs(context: dg.OpExecutionContext, config: CompareConfig) -> None:
+    """See `lakehouse diff`."""
+    from ml.diff import diff, log_picture
+
+    found = diff(spark_session(), config.run_a, config.run_b)
+    rows = found.rows
+    context.add_output_metadata(
+        {
+            "rows_first": rows.rows_a,
+            "rows_second": rows.rows_b,
+            "added": rows.rows_added,
+            "removed": rows.rows_removed,
+            "changed": rows.rows_changed,
+            "changed_columns": _table(
+                [
+                    (name, f"{count:,}", ", ".join(rows.samples[name]))
+                    for name, count in rows.changed_columns.items()
+                ],
+                ("column", "rows", "for example"),
+            ),
+            "what_made_them": _table(
+                [(each.kind, each.name, each.before, each.after) for each in found.changes],
+                ("kind", "name", "first", "second"),
+            ),
+            "picture": picture(log_picture(found).read_bytes()),
+        }
+    )
+
+
+@dg.job(name="compare_runs", description="How two training runs differ; see docs/reproduction.md.")
+def compare_job() -> None:
+    """One step."""
+    compare_two_runs()
 
 
 @dg.job(name="reproduce", description="Reproduce a training run from its id; see docs/reproduction.md.")

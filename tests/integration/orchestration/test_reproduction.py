@@ -6,7 +6,8 @@ import dagster as dg
 import pytest
 
 from lakehouse.delta.table import location
-from orchestration.reproduction import reproduce_job
+from ml.tracking import artifact
+from orchestration.reproduction import compare_job, reproduce_job
 from tests.integration.ml.conftest import Platform, build_platform, train_platform
 
 
@@ -22,15 +23,36 @@ def _reproduce(instance: dg.DagsterInstance, run_id: str, **options: bool) -> dg
     )
 
 
+def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    assert result.success
+    (output,) = result.filter_events(lambda event: event.is_successful_output)
+    return dict(output.step_output_data.metadata)
+
+
+def test_two_runs_are_compared_in_figures_and_as_a_picture(own: Platform) -> None:
+    first = train_platform(own)
+    own.spark.sql(f"update {own.training} set wind_mph = 1.5 where flight_id in ('f0003', 'f0004')")
+    own.publish(own.training)
+    second = train_platform(own)
+    config = {"run_a": first.run_id, "run_b": second.run_id}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = compare_job.execute_in_process(
+            run_config={"ops": {"compare_two_runs": {"config": config}}}, instance=instance
+        )
+    shown = _metadata(result)
+    assert [shown[name].value for name in ("rows_first", "changed", "added")] == [62 * 8, 2, 0]
+    assert [record.data for record in shown["changed_columns"].records] == [
+        {"column": "wind_mph", "rows": "2", "for example": "f0003, f0004"}
+    ]
+    assert shown["picture"].value.startswith("![](data:image/png;base64,")
+    assert artifact(second.run_id, f"plots/diff_from_{first.run_id[:8]}.png").stat().st_size > 5000
+
+
 def test_the_report_is_metadata_and_a_difference_fails_the_run(own: Platform) -> None:
     run = train_platform(own)
     with dg.DagsterInstance.ephemeral() as instance:
         result = _reproduce(instance, run.run_id, retrain=True)
-        assert result.success
-        (output,) = result.filter_events(lambda event: event.is_step_success or event.is_successful_output)[
-            :1
-        ]
-        metadata = output.step_output_data.metadata
+        metadata = _metadata(result)
         assert metadata["result"].value == "identical"
         assert metadata["content_hash"].value == run.manifest.content.rows
 

@@ -1,0 +1,183 @@
+"""The shipped network against LightGBM, on the project's own training set, in one run.
+
+    python -m benchmarks.quality [--seeds 5] [--draws 1000]
+
+Both are trained on the months before September, make every choice on September, and are measured once on
+October to December. LightGBM gets a search over its usual settings. The intervals come from a bootstrap over
+days, the same days for both. Needs the training set of the whole year, published; counts how often the test
+months of this warehouse were looked at.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from itertools import product
+from typing import Any
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+from lakehouse.delta.publications import published_version
+from lakehouse.engine.session import spark_session
+from lakehouse.settings import settings
+from ml.data.arrow import ArrowTable
+from ml.data.encoding import encode, fit_encoding
+from ml.data.tensors import labels_of
+from ml.data.training_set import Split, TrainingSet, split_at, training_set
+from ml.dbt_models import current_models
+from ml.evaluate import log_loss, metrics
+from ml.promotion import Gain, gain_by_days
+from ml.spec import PromotionSpec, Spec, load_spec
+from ml.train import fit_bundle, read_training_rows
+
+Array = npt.NDArray[Any]
+VALIDATION, TEST, AS_OF = date(2013, 9, 1), date(2013, 10, 1), date(2014, 1, 1)
+SEARCHED = {
+    "num_leaves": (31, 63),
+    "feature_fraction": (0.15, 0.4),
+    "min_data_in_leaf": (100, 300),
+}
+FIXED: dict[str, Any] = {
+    "objective": "binary",
+    "metric": "binary_logloss",
+    "learning_rate": 0.04,
+    "lambda_l2": 20.0,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "verbosity": -1,
+    "num_threads": 2,
+}
+ROUNDS, PATIENCE = 1000, 50
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The rows, their parts and their test days."""
+
+    spec: Spec
+    pinned: TrainingSet
+    rows: ArrowTable
+    parts: Split
+    labels: Array
+    test: npt.NDArray[np.bool_]
+    days: Array
+
+
+def read_frame() -> Frame:
+    """The whole year as published, split by month."""
+    spark, spec, models = spark_session(), load_spec("arrival_delay"), current_models()
+    columns = models.columns(spec.training_model)
+    table = published_version(spark, models.table(spec.training_model))
+    pinned = training_set(table, columns, AS_OF, spec.time_zone)
+    rows = read_training_rows(spark, spec, pinned)
+    days = rows.column(columns.partition).cast(pa.date32()).to_numpy()
+    test = days >= np.datetime64(TEST)
+    labels = labels_of(rows, str(columns.label))
+    parts = split_at(rows.column(columns.partition), VALIDATION, TEST)
+    return Frame(spec, pinned, rows, parts, labels, test, days)
+
+
+def boosted(frame: Frame) -> Callable[[int], Array]:
+    """LightGBM with the settings that September prefers: seed to the scores of the test rows."""
+    columns = frame.pinned.columns
+    train = frame.rows.filter(pa.array(frame.parts.train))
+    encoding = fit_encoding(train, columns.numeric, columns.categorical, bins=2, rare_below=50)
+    numeric, codes = encode(encoding, frame.rows)
+    matrix = np.hstack([numeric, codes.astype(np.float32)])
+    categorical = list(range(numeric.shape[1], matrix.shape[1]))
+
+    def data(part: npt.NDArray[np.bool_]) -> lightgbm.Dataset:
+        return lightgbm.Dataset(
+            matrix[part], frame.labels[part], categorical_feature=categorical, free_raw_data=False
+        )
+
+    def fit(chosen: dict[str, Any], seed: int) -> lightgbm.Booster:
+        fitting, choosing = data(frame.parts.train), data(frame.parts.validation)
+        return lightgbm.train(
+            FIXED | chosen | {"seed": seed},
+            fitting,
+            ROUNDS,
+            valid_sets=[choosing],
+            callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+        )
+
+    def september(chosen: dict[str, Any]) -> float:
+        scores = np.asarray(fit(chosen, 0).predict(matrix[frame.parts.validation]))
+        return log_loss(frame.labels[frame.parts.validation], scores)
+
+    tried = [dict(zip(SEARCHED, values, strict=True)) for values in product(*SEARCHED.values())]
+    best = min(tried, key=september)
+    return lambda seed: np.asarray(fit(best, seed).predict(matrix[frame.test]))
+
+
+def network(frame: Frame) -> Callable[[int], Array]:
+    """The shipped spec: seed to the scores of the test rows."""
+
+    def fit(seed: int) -> Array:
+        training = frame.spec.training.model_copy(update={"seed": seed})
+        spec = frame.spec.model_copy(update={"training": training})
+        bundle, _ = fit_bundle(spec, frame.pinned, frame.rows, frame.parts)
+        return bundle.predict(frame.rows.filter(pa.array(frame.test)))
+
+    return fit
+
+
+def looks() -> int:
+    """How often the test months were looked at in this warehouse, this time included."""
+    path = settings().warehouse / "benchmarks" / "test_months.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    count = json.loads(path.read_text())["looks"] + 1 if path.exists() else 1
+    path.write_text(json.dumps({"looks": count}))
+    return count
+
+
+def _interval(frame: Frame, metric: Any, draws: int, before: Array, after: Array) -> Gain:
+    rule = PromotionSpec(metric=metric)
+    return gain_by_days(rule, frame.labels[frame.test], before, after, frame.days[frame.test], draws)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--draws", type=int, default=1000)
+    arguments = parser.parse_args()
+    frame = read_frame()
+    shown = Table("", "AUC", "average precision", "log loss", "calibration error", "seconds of training")
+    first: dict[str, Array] = {}
+    for name, made in (("LightGBM", boosted(frame)), ("network", network(frame))):
+        measured: list[dict[str, float]] = []
+        taken: list[float] = []
+        for seed in range(arguments.seeds):
+            started = time.monotonic()
+            scores = made(seed)
+            taken.append(time.monotonic() - started)
+            first.setdefault(name, scores)
+            measured.append(metrics(frame.labels[frame.test], scores))
+        cells = [
+            f"{np.mean(values):.4f} ± {np.std(values):.4f}"
+            for values in (
+                [each[metric] for each in measured]
+                for metric in ("auc", "average_precision", "log_loss", "ece")
+            )
+        ]
+        shown.add_row(name, *cells, f"{np.median(taken):.0f}")
+    console = Console()
+    shown.title = f"October to December, {int(frame.test.sum()):,} flights, look {looks()}"
+    console.print(shown)
+    for metric in ("auc", "average_precision"):
+        gain = _interval(frame, metric, arguments.draws, first["LightGBM"], first["network"])
+        console.print(f"network less LightGBM, {metric}: {gain}")
+
+
+if __name__ == "__main__":
+    main()

@@ -27,13 +27,15 @@ from rich.table import Table
 from lakehouse.delta.publications import published_version
 from lakehouse.engine.session import spark_session
 from lakehouse.settings import settings
+from ml.bootstrap import Interval
 from ml.data.arrow import ArrowTable
-from ml.data.encoding import encode, fit_encoding
+from ml.data.encoding import encode
+from ml.data.fit_encoding import fit_encoding
 from ml.data.tensors import labels_of
 from ml.data.training_set import Split, TrainingSet, split_at, training_set
 from ml.dbt_models import current_models
 from ml.evaluate import log_loss, metrics
-from ml.promotion import Gain, gain_by_days
+from ml.promotion import gain_by_days
 from ml.spec import PromotionSpec, Spec, load_spec
 from ml.train import fit_bundle, read_training_rows
 
@@ -88,7 +90,15 @@ def boosted(frame: Frame) -> Callable[[int], Array]:
     """LightGBM with the settings that September prefers: seed to the scores of the test rows."""
     columns = frame.pinned.columns
     train = frame.rows.filter(pa.array(frame.parts.train))
-    encoding = fit_encoding(train, columns.numeric, columns.categorical, bins=2, rare_below=50)
+    encoding = fit_encoding(
+        train,
+        columns.numeric,
+        columns.categorical,
+        frame.labels[frame.parts.train],
+        bins=2,
+        min_bin_rows=300,
+        rare_below=frame.spec.encoding.rare_below,
+    )
     numeric, codes = encode(encoding, frame.rows)
     matrix = np.hstack([numeric, codes.astype(np.float32)])
     categorical = list(range(numeric.shape[1], matrix.shape[1]))
@@ -138,7 +148,7 @@ def looks() -> int:
     return count
 
 
-def _interval(frame: Frame, metric: Any, draws: int, before: Array, after: Array) -> Gain:
+def _interval(frame: Frame, metric: Any, draws: int, before: Array, after: Array) -> Interval:
     rule = PromotionSpec(metric=metric)
     return gain_by_days(rule, frame.labels[frame.test], before, after, frame.days[frame.test], draws)
 
@@ -176,7 +186,7 @@ def main() -> None:
     console.print(shown)
     for metric in ("auc", "average_precision"):
         gain = _interval(frame, metric, arguments.draws, first["LightGBM"], first["network"])
-        console.print(f"network less LightGBM, {metric}: {gain}")
+        console.print(f"network less LightGBM, {metric}: {gain.signed}")
 
 
 if __name__ == "__main__":

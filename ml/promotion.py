@@ -1,7 +1,6 @@
 """Whether a challenger takes over: both models score one pinned evaluation set, and the spec's rule decides.
 
-Flights of one day share its weather and its delays, so that rows say less than their number: the interval of
-the challenger's gain comes from a bootstrap that draws whole days, the same ones for both models.
+The interval of the challenger's gain comes from a bootstrap over days, the same days for both models.
 """
 
 import json
@@ -13,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import scipy.stats
 from pyspark.sql import SparkSession
 
 from lakehouse.delta.table import TableVersion, location
 from lakehouse.errors import LakehouseError
+from ml.bootstrap import DRAWS, Interval, over_days
 from ml.data.arrow import ArrowTable
 from ml.data.tensors import labels_of
 from ml.data.training_set import read_arrow
@@ -28,25 +27,7 @@ from ml.registry import CHALLENGER, CHAMPION, ModelVersion, model_by_alias, prom
 from ml.spec import PromotionSpec, Spec
 from ml.tracking import log_bytes
 
-# Draws of the bootstrap, and the seed of their choice: the same models give the same figures again.
-DRAWS, SEED = 1000, 20130101
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Gain:
-    """How much better the challenger is, in the rule's metric; above 0 is better, whatever the metric.
-
-    Args:
-        low, high: the interval, at the rule's confidence.
-    """
-
-    estimate: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.estimate:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
 
 
 @dataclass(frozen=True)
@@ -84,7 +65,7 @@ class Decision:
     champion_metrics: dict[str, float]
     challenger_metrics: dict[str, float]
     metric: str
-    gain: Gain
+    gain: Interval
     promoted: bool
     reason: str
 
@@ -202,43 +183,24 @@ def _read(spark: SparkSession, manifest: Manifest, champion: Bundle, first: date
 
 def gain_by_days(
     rule: PromotionSpec, labels: Array, before: Array, after: Array, days: Array, draws: int = DRAWS
-) -> Gain:
-    """The gain of scores over others, and its interval by a paired bootstrap over days.
+) -> Interval:
+    """How much better scores are than others in the rule's metric; above 0 is better, whatever the metric.
 
     Args:
-        labels, before, after, days: `(rows,)` each; a day is any value that its rows share.
+        labels, before, after, days: `(rows,)` each.
     """
     measure, more_is_better = METRICS[rule.metric]
-    unique, day_of_row = np.unique(days, return_inverse=True)
 
-    def gain(drawn: Array) -> float:
-        """Of days by their numbers; a day that was drawn twice counts twice."""
-        weights = np.bincount(drawn, minlength=len(unique))[day_of_row].astype(np.float64)
-        rows = weights > 0
-        champion, challenger = (
-            measure(labels[rows], scores[rows], weights[rows]) for scores in (before, after)
-        )
+    def gain(rows: Array, weights: Array) -> float:
+        champion, challenger = (measure(labels[rows], scores[rows], weights) for scores in (before, after))
         return challenger - champion if more_is_better else champion - challenger
 
-    numbers = np.arange(len(unique))
-    if len(unique) < 2:
-        return Gain(gain(numbers), float("-inf"), float("inf"))
-    drawn: Any = scipy.stats.bootstrap(
-        (numbers,),
-        gain,
-        vectorized=False,
-        n_resamples=draws,
-        confidence_level=rule.confidence,
-        method="percentile",
-        rng=np.random.default_rng(SEED),
-    )
-    interval = drawn.confidence_interval
-    return Gain(gain(numbers), float(interval.low), float(interval.high))
+    return over_days(gain, days, rule.confidence, draws)
 
 
-def verdict(rule: PromotionSpec, gain: Gain, days: int) -> tuple[bool, str]:
+def verdict(rule: PromotionSpec, gain: Interval, days: int) -> tuple[bool, str]:
     """Whether the rule holds, and why, in words."""
-    figures = f"{rule.metric}: gain {gain} at {rule.confidence:.0%} over {days} days"
+    figures = f"{rule.metric}: gain {gain.signed} at {rule.confidence:.0%} over {days} days"
     if days < rule.min_days:
         return False, f"refused: {figures}; the rule asks for {rule.min_days} days"
     if gain.low > rule.min_gain:

@@ -39,13 +39,16 @@ class ModelVersion:
     folder: Path
 
 
-def log_and_register(bundle: Bundle, name: str, columns: Columns, example: ArrowTable) -> tuple[str, str]:
+def log_and_register(
+    bundle: Bundle, name: str, columns: Columns, example: ArrowTable, description: str = ""
+) -> tuple[str, str]:
     """Log a model to the running MLflow run and register it.
 
     The first version becomes the champion, later ones the challenger.
 
     Args:
         example: a few rows of raw features.
+        description: of the version, Markdown.
 
     Returns:
         version and alias.
@@ -68,6 +71,7 @@ def log_and_register(bundle: Bundle, name: str, columns: Columns, example: Arrow
             metadata={"weights_sha256": bundle.weights_hash()},
         )
     version = str(logged.registered_model_version)
+    client().update_model_version(name, version, description)
     alias = CHALLENGER if aliases(name).get(CHAMPION) else CHAMPION
     client().set_registered_model_alias(name, alias, version)
     return version, alias

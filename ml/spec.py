@@ -29,11 +29,14 @@ class EncodingSpec(_Part):
     """How raw columns become numbers.
 
     Args:
-        bins: pieces of a numeric feature's piecewise-linear encoding.
+        bins: pieces of a numeric feature's piecewise-linear encoding, at most.
+        min_bin_rows: training rows in each piece, at least.
         rare_below: categories with fewer training rows share one embedding with those never seen.
     """
 
     bins: int = Field(ge=2, le=256)
+    # Runs of before pieces followed the label have none in their manifest.
+    min_bin_rows: int = Field(default=300, ge=1)
     rare_below: int = Field(ge=1)
 
 
@@ -97,6 +100,7 @@ class Spec(_Part):
     time_zone: Annotated[str, AfterValidator(_known_zone)]
     validation: Literal["last_whole_month"]
     baseline_column: str
+    segments: tuple[str, ...] = ()
     crosses: tuple[tuple[str, str], ...] = ()
     encoding: EncodingSpec
     network: NetworkSpec

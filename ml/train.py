@@ -20,8 +20,9 @@ from lakehouse.delta.table import location
 from lakehouse.settings import PROJECT_ROOT
 from ml import plots, tracking
 from ml.archive import archive
+from ml.card import Measured, measure, model_card
 from ml.data.arrow import ArrowTable
-from ml.data.encoding import fit_encoding
+from ml.data.fit_encoding import fit_encoding
 from ml.data.tensors import labels_of, to_tensors
 from ml.data.training_set import Split, TrainingSet, read_arrow, read_spark, split, training_set
 from ml.dbt_models import DbtModels, current_models
@@ -36,7 +37,7 @@ from ml.registry import log_and_register
 from ml.spec import Spec, flat
 from ml.tracking import ARCHIVE, MANIFEST
 
-BASELINE = "baseline.json"
+BASELINE, CARD = "baseline.json", "model_card.md"
 # The curves need all validation rows; shuffling each feature in turn needs only enough to rank them.
 IMPORTANCE_ROWS = 6000
 EXAMPLE_ROWS = 5
@@ -71,6 +72,7 @@ class _Trained:
     fitted: Fitted
     metrics: dict[str, float]
     figures: dict[str, Figure]
+    measured: Measured
 
 
 def _say_nothing(_: str) -> None: ...
@@ -114,8 +116,10 @@ def train(
         train_rows = rows.filter(pa.array(parts.train))
         baseline = fit_baseline(train_rows, labels_of(train_rows, str(columns.label)), spec.baseline_column)
         tracking.log_bytes(run_id, BASELINE, json.dumps(asdict(baseline), indent=1).encode())
+        card = model_card(manifest, run_id, trained.measured)
+        tracking.log_bytes(run_id, CARD, card.encode())
         version, alias = log_and_register(
-            trained.bundle, spec.registered_model, columns, train_rows.slice(0, EXAMPLE_ROWS)
+            trained.bundle, spec.registered_model, columns, train_rows.slice(0, EXAMPLE_ROWS), card
         )
     return TrainedModel(
         run_id=run_id,
@@ -132,7 +136,7 @@ def train(
 def read_training_rows(spark: SparkSession, spec: Spec, pinned: TrainingSet) -> ArrowTable:
     """The columns that training needs, straight from the table's files, ordered by entity."""
     columns = pinned.columns
-    names = (columns.partition, str(columns.label), *columns.features, spec.baseline_column)
+    names = (columns.partition, str(columns.label), *columns.features, spec.baseline_column, *spec.segments)
     return read_arrow(location(spark, pinned.table.name), pinned, names)
 
 
@@ -147,16 +151,18 @@ def fit_bundle(
     """Encode and train, nothing logged; the same rows, spec and threads give the same weights."""
     columns = pinned.columns
     train_rows, validation_rows = rows.filter(pa.array(parts.train)), rows.filter(pa.array(parts.validation))
+    label = str(columns.label)
     progress(f"encoding {len(columns.features)} features of {train_rows.num_rows} rows")
     encoding = fit_encoding(
         train_rows,
         columns.numeric,
         columns.categorical,
+        labels_of(train_rows, label),
         crosses=spec.crosses,
         bins=spec.encoding.bins,
+        min_bin_rows=spec.encoding.min_bin_rows,
         rare_below=spec.encoding.rare_below,
     )
-    label = str(columns.label)
     shape = Shape(**spec.network.model_dump())
     with reproducible_torch(spec.training.seed, spec.training.threads):
         network = TabularNetwork(encoding, shape)
@@ -191,7 +197,9 @@ def _fit(
         "calibration": plots.calibration_curve(calibration(labels, scores)),
         "feature_importance": plots.feature_importance(importance),
     }
-    return _Trained(bundle, fitted, metrics(labels, scores), figures)
+    progress("measuring it by segment")
+    measured = measure(validation, labels, scores, pinned.columns.partition, spec.segments, importance)
+    return _Trained(bundle, fitted, metrics(labels, scores), figures, measured)
 
 
 def _log_epoch(epoch: Epoch) -> None:

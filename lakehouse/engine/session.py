@@ -35,6 +35,9 @@ class _Current:
         self.pid = 0
         self.target = ""
         self.session: ConnectSession | None = None
+        # PySpark closes a session that nobody holds, in whatever thread finds that out: one of its own then
+        # waits for itself, and the process hangs. Those that were replaced are held.
+        self.replaced: list[ConnectSession] = []
         self.descriptor: int | None = None
         self.hooked = False
 
@@ -59,6 +62,8 @@ def spark_session(config: Settings | None = None) -> SparkSession:
             session, target = None, connect_environment(config, renew=True)
         if session is None:
             session = _open(target, config.connect_timeout_seconds)
+            if _current.session is not None:
+                _current.replaced.append(_current.session)
             _current.session, _current.target, _current.pid = session, target, os.getpid()
         # The public class and Connect's share one interface, but no base class that a type checker sees.
         return session  # pyright: ignore[reportReturnType]

@@ -1,7 +1,6 @@
-"""How raw columns become numbers: statistics learned from training rows, kept as JSON beside the weights."""
+"""How raw columns become numbers, by statistics that are kept as JSON beside the weights."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from lakehouse.errors import LakehouseError
-from ml.data.arrow import ArrowRows, ArrowTable
+from ml.data.arrow import ArrowRows
 
 # Codes of a categorical feature; the known categories follow.
 UNSEEN = 0
@@ -88,39 +87,9 @@ class Encoding:
         )
 
 
-def fit_encoding(
-    rows: ArrowTable,
-    numeric: Sequence[str],
-    categorical: Sequence[str],
-    *,
-    crosses: Sequence[tuple[str, str]] = (),
-    bins: int,
-    rare_below: int,
-) -> Encoding:
-    """Learn the statistics of training rows.
-
-    Args:
-        rows: one row each; NULL and NaN are both missing.
-        bins: at most so many pieces a numeric feature, with as many rows in each.
-        rare_below: categories and pairs with fewer rows count as unseen.
-
-    Raises:
-        LakehouseError: a column is missing or can't be encoded, or a cross names an unknown feature.
-
-    >>> rows = pa.table({"delay": [0, 1, 2, None], "origin": ["JFK", "JFK", "EWR", None]})
-    >>> fit_encoding(rows, ["delay"], ["origin"], bins=2, rare_below=2)
-    Encoding(edges={'delay': (0.0, 1.0, 2.0)}, categories={'origin': ('JFK',)}, crosses=())
-    """
-    edges = {name: _edges(numbers(rows, name), bins) for name in numeric}
-    categories = {name: _frequent(rows, name, rare_below) for name in categorical}
-    single = Encoding(edges, categories)
-    codes = {name: category_codes(single, rows, name) for name in categorical}
-    return Encoding(edges, categories, tuple(_fit_cross(single, codes, pair, rare_below) for pair in crosses))
-
-
 def numbers(rows: ArrowRows, name: str) -> Floats:
     """One numeric feature, shape `(rows,)`; missing is NaN."""
-    column = _column(rows, name)
+    column = column_of(rows, name)
     kind = column.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
         if not pa.types.is_boolean(kind):
@@ -133,7 +102,7 @@ def numbers(rows: ArrowRows, name: str) -> Floats:
 
 def category_codes(encoding: Encoding, rows: ArrowRows, name: str) -> Codes:
     """One categorical feature, shape `(rows,)`: 0 unseen or rare, 1 missing, then the known categories."""
-    column = _column(rows, name).cast(pa.string())
+    column = column_of(rows, name).cast(pa.string())
     known = pa.array(encoding.categories[name], pa.string())
     found = compute.add(compute.index_in(column, value_set=known).cast(pa.int64()), 2)
     codes = compute.if_else(compute.is_null(column), MISSING, compute.fill_null(found, UNSEEN))
@@ -154,7 +123,12 @@ def encode(encoding: Encoding, rows: ArrowRows) -> tuple[Floats, Codes]:
     )
 
 
-def _column(rows: ArrowRows, name: str) -> Any:
+def column_of(rows: ArrowRows, name: str) -> Any:
+    """A raw column, in one piece.
+
+    Raises:
+        LakehouseError: there is none.
+    """
     if name not in rows.schema.names:
         raise LakehouseError(f"feature {name} is missing", f"there is: {', '.join(rows.schema.names)}")
     column = rows.column(name)
@@ -165,40 +139,14 @@ def _stack(columns: list[Any], rows: int, kind: np.dtype[Any]) -> Any:
     return np.stack(columns, axis=1) if columns else np.empty((rows, 0), kind)
 
 
-# One piece, for a feature that is always missing or always the same in the training rows.
-_NOTHING_LEARNED = (0.0, 1.0)
-
-
-def _edges(values: Floats, bins: int) -> tuple[float, ...]:
-    present = values[np.isfinite(values)].astype(np.float64)
-    if present.size == 0 or present.min() == present.max():
-        return _NOTHING_LEARNED
-    quantiles = np.unique(np.quantile(present, np.linspace(0, 1, bins + 1)).astype(np.float32))
-    return tuple(float(edge) for edge in quantiles)
-
-
-def _frequent(rows: ArrowTable, name: str, rare_below: int) -> tuple[str, ...]:
-    counts = _column(rows, name).cast(pa.string()).drop_null().value_counts()
-    frequent = counts.field("counts").to_numpy() >= rare_below
-    return tuple(sorted(counts.field("values").filter(pa.array(frequent)).to_pylist()))
-
-
-def _fit_cross(encoding: Encoding, codes: dict[str, Codes], names: tuple[str, str], rare_below: int) -> Cross:
-    left, right = names
-    unknown = [name for name in names if name not in codes]
-    if unknown:
-        raise LakehouseError(f"cross of {left} and {right}: {', '.join(unknown)} is no categorical feature")
-    pairs, counts = np.unique(_pairs(encoding, codes, left, right), return_counts=True)
-    return Cross(left, right, tuple(int(pair) for pair in pairs[counts >= rare_below]))
-
-
-def _pairs(encoding: Encoding, codes: dict[str, Codes], left: str, right: str) -> Codes:
+def pair_codes(encoding: Encoding, codes: dict[str, Codes], left: str, right: str) -> Codes:
+    """Two categorical features as one number, as `Cross.pairs` has it."""
     return codes[left] * (len(encoding.categories[right]) + 2) + codes[right]
 
 
 def _cross_codes(encoding: Encoding, codes: dict[str, Codes], cross: Cross) -> Codes:
     known = np.asarray(cross.pairs, dtype=np.int64)
-    pairs = _pairs(encoding, codes, cross.left, cross.right)
+    pairs = pair_codes(encoding, codes, cross.left, cross.right)
     if known.size == 0:
         return np.full_like(pairs, UNSEEN)
     at = np.minimum(np.searchsorted(known, pairs), known.size - 1)

@@ -87,8 +87,8 @@ def read_arrow(folder: Path, pinned: TrainingSet, names: tuple[str, ...]) -> Arr
         names: the columns to read, besides the entity.
 
     Raises:
-        LakehouseError: another table lies there, the version or one of its files is gone, or it uses a Delta
-            feature that the Arrow reader lacks.
+        LakehouseError: another table lies there, it lacks a column, the version or one of its files is gone,
+            or it uses a Delta feature that the Arrow reader lacks.
     """
     columns = pinned.columns
     as_of = pa.scalar(pinned.as_of_at, pa.timestamp("us", "UTC"))
@@ -98,6 +98,7 @@ def read_arrow(folder: Path, pinned: TrainingSet, names: tuple[str, ...]) -> Arr
     try:
         table = DeltaTable(folder, version=pinned.table.version)
         _check_identity(table, folder, pinned.table)
+        _check_columns(table, pinned.table, wanted)
         rows = table.to_pyarrow_dataset().to_table(columns=wanted, filter=known)
     except (DeltaError, DeltaProtocolError, TableNotFoundError, FileNotFoundError) as error:
         raise LakehouseError(
@@ -113,6 +114,14 @@ def _check_identity(table: DeltaTable, folder: Path, pinned: TableVersion) -> No
         raise LakehouseError(
             f"{folder} holds table {found}, not {pinned.table_id} ({pinned.name})",
             "the table was dropped and made anew since",
+        )
+
+
+def _check_columns(table: DeltaTable, pinned: TableVersion, wanted: list[str]) -> None:
+    missing = sorted(set(wanted) - {field.name for field in table.schema().fields})
+    if missing:
+        raise LakehouseError(
+            f"{pinned} has no column {', '.join(missing)}", "is it named right in the spec, or in the YAML?"
         )
 
 

@@ -18,7 +18,7 @@ from ml.data.arrow import ArrowRows
 from ml.data.encoding import Encoding, encode
 from ml.model.network import Shape, TabularNetwork
 
-BUNDLE_VERSION = 1
+BUNDLE_VERSION = 2
 WEIGHTS, ENCODING, MODEL = "weights.safetensors", "encoding.json", "model.json"
 
 # Every forward pass is over so many rows, padded: a score then doesn't depend on what is scored with it.

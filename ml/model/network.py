@@ -78,31 +78,34 @@ class TabularNetwork(nn.Module):
     def __init__(self, encoding: Encoding, shape: Shape) -> None:
         super().__init__()
         self.pieces = PiecewiseLinear(encoding.edges)
-        self.embeddings = nn.ModuleList(
-            nn.Embedding(count, min(shape.embedding_width, (count + 1) // 2))
-            for count in encoding.code_counts
-        )
-        embedded = sum(min(shape.embedding_width, (count + 1) // 2) for count in encoding.code_counts)
-        inputs = self.pieces.out_features + embedded
+        widths = [min(shape.embedding_width, (count + 1) // 2) for count in encoding.code_counts]
+        self.embeddings = nn.ModuleList(map(nn.Embedding, encoding.code_counts, widths))
         self.input_dropout = nn.Dropout(shape.input_dropout)
-        self.skip = nn.Linear(inputs, 1)
-        self.heads = nn.ModuleList(_head(inputs, shape) for _ in range(shape.heads))
+        # The first layer of all heads, and the skip as its last column, in one product. Numbers have weights
+        # of their own: what they were made from needs no gradient, which is a third of the layer's work.
+        width = shape.heads * shape.hidden[0]
+        self.of_pieces = nn.Linear(self.pieces.out_features, width + 1)
+        self.of_embeddings = nn.Linear(sum(widths), width + 1, bias=False)
+        bound = (self.pieces.out_features + sum(widths)) ** -0.5
+        for weights in (self.of_pieces.weight, self.of_pieces.bias, self.of_embeddings.weight):
+            nn.init.uniform_(weights, -bound, bound)
+        self.norm = nn.BatchNorm1d(width)
+        self.heads = nn.ModuleList(_head(shape) for _ in range(shape.heads))
 
     def forward(self, numeric: Tensor, codes: Tensor) -> Tensor:
         """Numeric `(rows, numeric)`, NaN where missing, and codes `(rows, codes)`, to logits `(rows,)`."""
-        embedded = [embed(codes[:, position]) for position, embed in enumerate(self.embeddings)]
-        encoded = self.input_dropout(torch.cat([self.pieces(numeric), *embedded], dim=1))
-        heads = torch.stack([head(encoded).squeeze(1) for head in self.heads])
-        return heads.mean(dim=0) + self.skip(encoded).squeeze(1)
+        first = self.of_pieces(self.input_dropout(self.pieces(numeric)))
+        if self.embeddings:
+            embedded = [embed(codes[:, position]) for position, embed in enumerate(self.embeddings)]
+            first = first + self.of_embeddings(self.input_dropout(torch.cat(embedded, dim=1)))
+        inputs = self.norm(first[:, :-1]).chunk(len(self.heads), dim=1)
+        logits = [head(each).squeeze(1) for head, each in zip(self.heads, inputs, strict=True)]
+        return torch.stack(logits).mean(dim=0) + first[:, -1]
 
 
-def _head(inputs: int, shape: Shape) -> nn.Sequential:
+def _head(shape: Shape) -> nn.Sequential:
+    """What follows the first layer's sums."""
     layers: list[nn.Module] = []
-    width = inputs
-    for depth, hidden in enumerate(shape.hidden):
-        layers.append(nn.Linear(width, hidden))
-        if depth == 0:
-            layers.append(nn.BatchNorm1d(hidden))
-        layers += [nn.SiLU(), nn.Dropout(shape.dropout)]
-        width = hidden
-    return nn.Sequential(*layers, nn.Linear(width, 1))
+    for width, following in pairwise((*shape.hidden, 1)):
+        layers += [nn.SiLU(), nn.Dropout(shape.dropout), nn.Linear(width, following)]
+    return nn.Sequential(*layers)

@@ -1,8 +1,10 @@
 """The engine under the faults that a shared workplace brings: races, kill -9, strangers, idleness."""
 
+import gc
 import os
 import shutil
 import signal
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,6 +113,12 @@ def test_a_process_lives_through_the_death_of_the_engine(terminal: Settings) -> 
     assert again.table("default.survivor").count() == 1
     assert server.ensure_engine(terminal).instance != first.instance
     assert len(_jvms(terminal.warehouse)) == 1
+
+    # PySpark's own threads would close the first session when it is collected, and wait for themselves.
+    replaced = weakref.ref(spark)
+    del spark
+    gc.collect()
+    assert replaced() is not None
 
 
 def _empty_bronze(own: Settings, landing: Path) -> None:

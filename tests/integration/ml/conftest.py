@@ -153,8 +153,9 @@ def small_spec(schema: str, features: str, training: str, scoring: str) -> Spec:
             "time_zone": "America/New_York",
             "validation": "last_whole_month",
             "baseline_column": "hour",
+            "segments": ["carrier_code", "origin_code"],
             "crosses": [["carrier_code", "origin_code"]],
-            "encoding": {"bins": 8, "rare_below": 5},
+            "encoding": {"bins": 8, "min_bin_rows": 20, "rare_below": 5},
             "network": {
                 "hidden": [16],
                 "heads": 2,

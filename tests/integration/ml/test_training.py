@@ -51,6 +51,24 @@ def test_a_trained_model_is_registered_with_its_curves_and_without_pickle(model:
     assert files.isdisjoint({".pkl", ".pickle", ".pt", ".pth", ".bin"})
 
 
+def test_the_model_card_is_made_from_the_run(model: TrainedModel) -> None:
+    card = artifact(model.run_id, "model_card.md").read_text()
+    assert f"lakehouse reproduce {model.run_id} --rebuild --retrain" in card
+    assert f"`{model.manifest.training_set.table}`, 496 rows" in card
+    assert f"| auc | {model.metrics['auc']:.4f} [" in card
+    assert "| month | 2013-08 | 248 |" in card
+    assert "2 values of" not in card
+    assert "3 values of origin_code have fewer than 200 rows" in card
+    version = mlflow.MlflowClient().get_model_version(model.model_name, model.model_version)
+    assert version.description == card
+
+
+def test_a_column_that_is_not_there_is_named(platform: Platform) -> None:
+    spec = platform.spec.model_copy(update={"segments": ("runway",)})
+    with pytest.raises(LakehouseError, match="has no column runway"):
+        train(platform.spark, spec, AS_OF, models=platform.models)
+
+
 def test_the_same_rows_and_seed_give_the_same_weights_however_they_are_stored(platform: Platform) -> None:
     spark, spec = platform.spark, platform.spec
     columns = platform.models.columns(spec.training_model)

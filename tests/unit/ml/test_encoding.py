@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.errors import LakehouseError
-from ml.data.encoding import MISSING, UNSEEN, Encoding, encode, fit_encoding
+from ml.data.encoding import MISSING, UNSEEN, Encoding, encode
+from ml.data.fit_encoding import fit_encoding
 
 ROWS = pa.table(
     {
@@ -21,12 +22,18 @@ ROWS = pa.table(
         "carrier": ["AA", "AA", "UA", "UA", "B6", None],
     }
 )
+LATE = np.array([0, 1, 1, 0, 1, 0], np.float32)
 NUMERIC, CATEGORICAL = ["delay", "seats", "wind"], ["origin", "carrier"]
 
 
 def fitted(**changes: object) -> Encoding:
-    options: dict = {"crosses": [("origin", "carrier")], "bins": 4, "rare_below": 2} | changes
-    return fit_encoding(ROWS, NUMERIC, CATEGORICAL, **options)
+    options: dict = {
+        "crosses": [("origin", "carrier")],
+        "bins": 4,
+        "min_bin_rows": 1,
+        "rare_below": 2,
+    } | changes
+    return fit_encoding(ROWS, NUMERIC, CATEGORICAL, LATE, **options)
 
 
 def test_missing_numbers_are_nan_whether_null_or_nan() -> None:
@@ -56,23 +63,37 @@ def test_codes_of_missing_rare_and_unseen_categories() -> None:
     assert encoding.code_counts == (4, 4, 3)
 
 
-def test_edges_are_quantiles_of_what_is_there_and_ascend() -> None:
-    edges = fitted().edges
-    assert edges["seats"] == (100.0, 150.0, 200.0)
-    assert edges["delay"][0] == 1.5
-    assert edges["delay"][-1] == 30.0
-    assert fit_encoding(ROWS.slice(3, 1), ["wind", "delay"], [], bins=4, rare_below=1).edges == {
-        "wind": (0.0, 1.0),
-        "delay": (0.0, 1.0),
-    }
+def _edges(x: list[float | None], late: list[int], bins: int, min_bin_rows: int = 1) -> tuple[float, ...]:
+    rows = pa.table({"x": pa.array(x, pa.float64())})
+    labels = np.array(late, np.float32)
+    return fit_encoding(rows, ["x"], [], labels, bins=bins, min_bin_rows=min_bin_rows, rare_below=1).edges[
+        "x"
+    ]
+
+
+def test_pieces_end_where_the_labels_rate_changes() -> None:
+    x, late = [float(at) for at in range(100)], [int(20 <= at < 50) for at in range(100)]
+    first, low, high, last = _edges(x, late, 3)
+    assert (first, last) == (0.0, 99.0)
+    assert 19 <= low <= 20
+    assert 49 <= high <= 50
+    assert len(_edges(x, late, 2)) == 3
+    # 20 rows before the first change are too few for a piece.
+    assert all(edge == 0 or edge > 24 for edge in _edges(x, late, 3, min_bin_rows=25))
+    assert _edges(x, [0] * 100, 8) == (0.0, 99.0)
+
+
+def test_what_is_always_missing_or_the_same_gets_one_piece() -> None:
+    assert _edges([None, float("nan")], [0, 1], 4) == _edges([3.0, 3.0], [0, 1], 4) == (0.0, 1.0)
 
 
 @given(st.lists(st.none() | st.floats(width=32), min_size=1, max_size=60), st.integers(2, 20))
 def test_any_numbers_give_ascending_edges_that_survive_json(values: list[float | None], bins: int) -> None:
     rows = pa.table({"x": pa.array(values, pa.float64())})
-    encoding = fit_encoding(rows, ["x"], [], bins=bins, rare_below=1)
+    labels = np.arange(len(values), dtype=np.float32) % 2
+    encoding = fit_encoding(rows, ["x"], [], labels, bins=bins, min_bin_rows=1, rare_below=1)
     edges = encoding.edges["x"]
-    assert len(edges) >= 2
+    assert 2 <= len(edges) <= bins + 1
     assert all(low < high for low, high in pairwise(edges))
     assert Encoding.from_json(encoding.to_json()) == encoding
 

@@ -10,13 +10,13 @@ import torch
 
 import ml.changes
 import ml.data.columns
-import ml.data.encoding
+import ml.data.fit_encoding
 import ml.data.training_set
 import ml.evaluate
 import ml.model.network
 import ml.spec
 from lakehouse.errors import LakehouseError
-from ml.data.encoding import fit_encoding
+from ml.data.fit_encoding import fit_encoding
 from ml.data.tensors import Tensors, labels_of, to_tensors
 from ml.model.bundle import BLOCK_ROWS, Bundle
 from ml.model.fit import Epoch, Fitted, fit, reproducible_torch
@@ -39,7 +39,9 @@ SHAPE = Shape((32, 16), 2, 4, 0.1, 0.05)
 
 
 def new_bundle(seed: int = 0) -> Bundle:
-    encoding = fit_encoding(ROWS, ["a", "b", "c"], ["origin"], bins=8, rare_below=2)
+    encoding = fit_encoding(
+        ROWS, ["a", "b", "c"], ["origin"], labels_of(ROWS, "is_late"), bins=8, min_bin_rows=50, rare_below=2
+    )
     torch.manual_seed(seed)
     return Bundle(TabularNetwork(encoding, SHAPE).eval(), encoding, SHAPE)
 
@@ -47,8 +49,8 @@ def new_bundle(seed: int = 0) -> Bundle:
 @pytest.mark.parametrize(
     "module",
     [
-        ml.changes, ml.data.columns, ml.data.encoding, ml.data.training_set, ml.evaluate, ml.model.network,
-        ml.spec,
+        ml.changes, ml.data.columns, ml.data.fit_encoding, ml.data.training_set, ml.evaluate,
+        ml.model.network, ml.spec,
     ],
 )  # fmt: skip
 def test_doctests(module) -> None:
@@ -71,9 +73,9 @@ def test_a_bundle_without_a_file_or_of_another_format_is_refused(tmp_path: Path)
     with pytest.raises(LakehouseError, match=r"lacks encoding\.json"):
         Bundle.from_files({name: content for name, content in files.items() if name != "encoding.json"})
     newer = files | {
-        "model.json": files["model.json"].replace(b'"bundle_version": 1', b'"bundle_version": 2')
+        "model.json": files["model.json"].replace(b'"bundle_version": 2', b'"bundle_version": 3')
     }
-    with pytest.raises(LakehouseError, match="has format 2"):
+    with pytest.raises(LakehouseError, match="has format 3"):
         Bundle.from_files(newer)
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from ml.bootstrap import Interval
 from ml.evaluate import METRICS
-from ml.promotion import Gain, gain_by_days, verdict
+from ml.promotion import gain_by_days, verdict
 from ml.spec import PromotionSpec
 
 # Enough to tell what is planted.
@@ -67,14 +68,14 @@ def test_a_day_drawn_twice_counts_as_its_rows_twice() -> None:
 
 def test_too_few_days_and_a_margin() -> None:
     rule = PromotionSpec(min_days=14, min_gain=-0.01)
-    assert verdict(rule, Gain(0.1, 0.05, 0.2), 13) == (
+    assert verdict(rule, Interval(0.1, 0.05, 0.2), 13) == (
         False,
         "refused: log_loss: gain +0.1000 [+0.0500, +0.2000] at 95% over 13 days; the rule asks for 14 days",
     )
-    assert verdict(rule, Gain(0.0, -0.009, 0.01), 14)[0]
-    assert not verdict(rule, Gain(0.0, -0.011, 0.01), 14)[0]
+    assert verdict(rule, Interval(0.0, -0.009, 0.01), 14)[0]
+    assert not verdict(rule, Interval(0.0, -0.011, 0.01), 14)[0]
 
 
 def test_one_day_alone_says_nothing() -> None:
     found = gain_by_days(PromotionSpec(), LABELS[:50], CHANCE[:50], CHANCE[:50], DAYS[:50])
-    assert found == Gain(0.0, float("-inf"), float("inf"))
+    assert found == Interval(0.0, float("-inf"), float("inf"))

@@ -74,13 +74,13 @@ def measure(
         partition: the column of the day; its months are segments, too.
     """
     dates = rows.column(partition).cast(pa.date32()).to_numpy()
-    columns = {name: np.array(rows.column(name).cast(pa.string()).to_pylist(), dtype=object) for name in by}
-    columns["month"] = dates.astype("datetime64[M]").astype(str).astype(object)
+    columns = {name: np.array([str(value) for value in rows.column(name).to_pylist()]) for name in by}
+    columns["month"] = dates.astype("datetime64[M]").astype(str)
     found: list[Segment] = []
     left_out: dict[str, int] = {}
     for name, values in columns.items():
-        for value in sorted({str(each) for each in values}, key=_numbers_by_size):
-            here = np.flatnonzero(values.astype(str) == value)
+        for value in sorted(map(str, np.unique(values)), key=_numbers_by_size):
+            here = np.flatnonzero(values == value)
             if len(here) < FEWEST_ROWS or len(np.unique(labels[here])) < 2:
                 left_out[name] = left_out.get(name, 0) + 1
             else:

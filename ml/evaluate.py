@@ -13,7 +13,7 @@ from ml.data.arrow import ArrowTable
 
 Array = npt.NDArray[Any]
 # It ships no types.
-library: Any = sklearn.metrics
+untyped_metrics: Any = sklearn.metrics
 NAN = float("nan")
 
 
@@ -23,7 +23,11 @@ def auc(labels: Array, scores: Array, weights: Array | None = None) -> float:
     >>> auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
     0.75
     """
-    return float(library.roc_auc_score(labels, scores, sample_weight=weights)) if _has_both(labels) else NAN
+    return (
+        float(untyped_metrics.roc_auc_score(labels, scores, sample_weight=weights))
+        if _has_both(labels)
+        else NAN
+    )
 
 
 def average_precision(labels: Array, scores: Array, weights: Array | None = None) -> float:
@@ -34,13 +38,13 @@ def average_precision(labels: Array, scores: Array, weights: Array | None = None
     """
     if not _has_both(labels):
         return NAN
-    return float(library.average_precision_score(labels, scores, sample_weight=weights))
+    return float(untyped_metrics.average_precision_score(labels, scores, sample_weight=weights))
 
 
 def log_loss(labels: Array, scores: Array, weights: Array | None = None) -> float:
     """Mean negative log likelihood, natural logarithm; scores are kept 1e-7 away from 0 and 1."""
     kept = np.clip(scores.astype(np.float64), 1e-7, 1 - 1e-7)
-    return float(library.log_loss(labels, kept, sample_weight=weights, labels=[0.0, 1.0]))
+    return float(untyped_metrics.log_loss(labels, kept, sample_weight=weights, labels=[0.0, 1.0]))
 
 
 def brier(labels: Array, scores: Array, weights: Array | None = None) -> float:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lakehouse.delta.row_diff import RowDiff
-from ml.evaluate import Calibration, auc, average_precision, library
+from ml.evaluate import Calibration, auc, average_precision, untyped_metrics
 from ml.model.fit import Epoch
 
 Array = npt.NDArray[Any]
@@ -39,7 +39,7 @@ def loss_curve(epochs: Sequence[Epoch], best: int) -> Figure:
 def roc_curve(labels: Array, scores: Array) -> Figure:
     """True against false positive rate on the validation rows."""
     figure, axes = _figure(f"ROC, AUC {auc(labels, scores):.3f}", "false positive rate", "true positive rate")
-    false_positive_rate, true_positive_rate, _ = library.roc_curve(labels, scores)
+    false_positive_rate, true_positive_rate, _ = untyped_metrics.roc_curve(labels, scores)
     axes.plot(false_positive_rate, true_positive_rate)
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
     return figure
@@ -49,7 +49,7 @@ def precision_recall_curve(labels: Array, scores: Array) -> Figure:
     """Precision against recall on the validation rows."""
     title = f"Precision and recall, average precision {average_precision(labels, scores):.3f}"
     figure, axes = _figure(title, "recall", "precision")
-    precision, recall, _ = library.precision_recall_curve(labels, scores)
+    precision, recall, _ = untyped_metrics.precision_recall_curve(labels, scores)
     axes.plot(recall, precision)
     axes.axhline(float(labels.mean()), color="grey", linestyle=":", label="label rate")
     axes.set_ylim(0, 1.02)

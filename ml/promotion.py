@@ -70,11 +70,8 @@ class Decision:
     reason: str
 
 
-def _say_nothing(_: str) -> None: ...
-
-
 def promote_if_better(
-    spark: SparkSession, spec: Spec, progress: Callable[[str], None] = _say_nothing
+    spark: SparkSession, spec: Spec, progress: Callable[[str], None] = lambda _: None
 ) -> Decision:
     """Compare challenger and champion, promote the challenger if the spec's rule holds, and write it down.
 
@@ -87,11 +84,12 @@ def promote_if_better(
     challenger = model_by_alias(spec.registered_model, CHALLENGER)
     champion = model_by_alias(spec.registered_model, CHAMPION)
     decision = decide(spark, spec.promotion, champion, challenger, progress)
-    if decision.promoted:
-        promote(decision.model_name, decision.challenger)
     name = f"promotion/against_version_{champion.version}.json"
     log_bytes(challenger.run_id, name, json.dumps(asdict(decision), default=str, indent=1).encode())
     tag_version(decision.model_name, decision.challenger, "promotion", decision.reason)
+    # Last: whoever is stopped before this still has the challenger, and gives the command again.
+    if decision.promoted:
+        promote(decision.model_name, decision.challenger)
     return decision
 
 
@@ -118,7 +116,7 @@ def decide(
     rule: PromotionSpec,
     champion: ModelVersion,
     challenger: ModelVersion,
-    progress: Callable[[str], None] = _say_nothing,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Decision:
     """Measure two versions of a model on the same rows, and apply the rule; nothing is changed.
 

@@ -135,11 +135,16 @@ def run_dbt(
             text=True,
         ) as dbt,
     ):
-        for line in dbt.stdout or ():
-            lines.append(line)
-            if done := _DONE.search(line):
-                progress(" ".join(done.groups()))
-        dbt.wait()
+        try:
+            for line in dbt.stdout or ():
+                lines.append(line)
+                if done := _DONE.search(line):
+                    progress(" ".join(done.groups()))
+            dbt.wait()
+        except BaseException:
+            # Left alone it would be waited for, until it has built everything.
+            dbt.kill()
+            raise
         errors.seek(0)
         output = "".join([*lines, *errors])
     if dbt.returncode != 0:

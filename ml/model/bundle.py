@@ -87,7 +87,8 @@ class Bundle:
         if model["bundle_version"] != BUNDLE_VERSION:
             raise LakehouseError(
                 f"the model has format {model['bundle_version']}, this code reads {BUNDLE_VERSION}",
-                "score with the code that trained it: its archive is in the training run",
+                "score with the code that trained it (its archive is in the run), or promote a newer "
+                "version: `lakehouse promote --version N --by NAME --reason WHY`",
             )
         shape = Shape(**(model["shape"] | {"hidden": tuple(model["shape"]["hidden"])}))
         encoding = Encoding.from_json(files[ENCODING].decode())

@@ -21,8 +21,8 @@ PROD_TARGET_DIR = PROJECT_ROOT / "target" / "prod"
 _INPUTS = ("dbt_project.yml", "profiles.yml", "dbt_project")
 # The end of dbt's output that an error repeats.
 _SHOWN_LINES = 30
-# As dbt tells that a node is done: 12:31:02  3 of 36 OK created sql table model a.b .... [OK in 2.49s]
-_DONE = re.compile(r"(\d+ of \d+ (?!START ).+?) \.+ (\[.+\])$")
+# As dbt tells that a node is done; a long name leaves no room for the dots.
+_DONE = re.compile(r"(\d+ of \d+ (?!START ).+?)(?: \.+)? +(\[[^\[]+\])$")
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,8 @@ def run_dbt(
         try:
             for line in dbt.stdout or ():
                 lines.append(line)
-                if done := _DONE.search(line):
-                    progress(" ".join(done.groups()))
+                if done := node_done(line):
+                    progress(done)
             dbt.wait()
         except BaseException:
             # Left alone it would be waited for, until it has built everything.
@@ -154,6 +154,16 @@ def run_dbt(
         )
     ran = _modified(artifacts / "run_results.json") != before
     return DbtResult(output, _statuses(artifacts / "run_results.json") if ran else {})
+
+
+def node_done(line: str) -> str | None:
+    """What a line of dbt's output says of a node that is done; None for any other line.
+
+    >>> node_done("12:31:02  3 of 36 OK created sql table model a.b ........ [OK in 2.49s]")
+    '3 of 36 OK created sql table model a.b [OK in 2.49s]'
+    """
+    done = _DONE.search(line)
+    return " ".join(done.groups()) if done else None
 
 
 def _environment(project: Path, artifacts: Path) -> dict[str, str]:

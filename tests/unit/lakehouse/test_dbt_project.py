@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.dbt.project import column_roles, manifest, model, run_dbt
+from lakehouse.dbt.project import column_roles, manifest, model, node_done, run_dbt
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
 
@@ -93,3 +93,27 @@ def test_what_dbt_refuses_is_told_in_its_words(small_project: Path) -> None:
     (small_project / "dbt_project" / "two.sql").write_text("select * from {{ ref('three') }}")
     with pytest.raises(LakehouseError, match="depends on a node named 'three' which was not found"):
         run_dbt(["parse"], project=small_project)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "02:10:55  7 of 13 OK created sql incremental model dev.flight_labels .......... [OK in 30.05s]",
+            "7 of 13 OK created sql incremental model dev.flight_labels [OK in 30.05s]",
+        ),
+        (
+            "02:10:58  27 of 27 OK created sql incremental model rebuild_74b92886.flight_training_set  "
+            "[OK in 9.81s]\n",
+            "27 of 27 OK created sql incremental model rebuild_74b92886.flight_training_set [OK in 9.81s]",
+        ),
+        (
+            "02:08:08  2 of 4 ERROR creating model a.b . [ERROR in 1.2s]",
+            "2 of 4 ERROR creating model a.b [ERROR in 1.2s]",
+        ),
+        ("02:10:26  9 of 13 START test not_null_flight_scoring_set_flight_id ....... [RUN]", None),
+        ("02:10:58  Completed successfully", None),
+    ],
+)
+def test_a_node_that_is_done_is_told_however_long_its_name_is(line: str, said: str | None) -> None:
+    assert node_done(line) == said

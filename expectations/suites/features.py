@@ -35,6 +35,7 @@ FEATURE_TIMES = (
     "origin_carrier_departures_as_of",
     "carrier_history_as_of",
     "dest_arrivals_as_of",
+    "carrier_dest_arrivals_as_of",
     "region_arrivals_as_of",
     "dest_history_as_of",
     "route_history_as_of",
@@ -151,6 +152,11 @@ def suites() -> tuple[Suite, ...]:
         _arrivals("feat_origin_arrivals", "origin", "origin_code", 3),
         _arrivals("feat_carrier_arrivals", "carrier", "carrier_code", 6),
         _arrivals("feat_destination_arrivals", "dest", "dest_code", 4),
+        _by_as_of(
+            "feat_carrier_destination_arrivals",
+            ("carrier_code", "dest_code"),
+            between("carrier_dest_en_route_minutes_24h", -200, 1000),
+        ),
         _arrivals("feat_region_arrivals", "region", "dest_region", 4),
         *_histories(),
         Suite(

@@ -6,7 +6,8 @@
 
   Args:
     keys: columns of int_flight_outcomes that make the entity, as ['dest_code']; rows without one are left out.
-    hours: lengths of the windows in hours, 20 at most: a day's rows look back on the day before.
+    hours: lengths of the windows in hours. A day's rows look back on the day before, from 21 hours on on two (a day
+           may have 23 hours): the model's reached_by says `after` accordingly.
   Makes the CTEs of a model up to `arrival_windows`, with the keys, as_of, as_of_date, and for each window of N hours
     en_route_minutes_Nh         mean of the minutes that the flights lost between departure and arrival
     air_time_excess_minutes_Nh  mean of their minutes in the air beside what the distance takes
@@ -14,6 +15,7 @@
 -#}
 {% macro arrival_windows(keys, hours) -%}
 {%- set step = var('grid_minutes', 15) * 60 -%}
+{%- set days_before = (hours | max + 3) // 24 + 1 -%}
 arrivals as (
     select
         {{ keys | join(',\n        ') }},
@@ -23,7 +25,7 @@ arrivals as (
         air_time_excess_minutes
     from {{ ref('int_flight_outcomes') }}
     where
-        {{ in_days('known_date', before=1) }}
+        {{ in_days('known_date', before=days_before) }}
         and en_route_delay_minutes is not null
         and air_time_excess_minutes is not null
         and {{ keys | join(' is not null and ') }} is not null

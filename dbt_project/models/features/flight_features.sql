@@ -12,6 +12,7 @@
             {'model': 'feat_origin_carrier_departures', 'after': 1},
             {'model': 'feat_carrier_history', 'after': 1},
             {'model': 'feat_destination_arrivals', 'after': 1},
+            {'model': 'feat_carrier_destination_arrivals', 'after': 1},
             {'model': 'feat_region_arrivals', 'after': 1},
             {'model': 'feat_destination_history', 'after': 1},
             {'model': 'feat_route_history', 'after': 1},
@@ -74,6 +75,11 @@ dest_arrivals as (
     where {{ in_days('as_of_date', before=1) }}
 ),
 
+carrier_dest_arrivals as (
+    select * from {{ ref('feat_carrier_destination_arrivals') }}
+    where {{ in_days('as_of_date', before=1) }}
+),
+
 region_arrivals as (
     select * from {{ ref('feat_region_arrivals') }}
     where {{ in_days('as_of_date', before=1) }}
@@ -119,7 +125,19 @@ with_schedule as (
         ) as int) as origin_planned_hour,
         cast(count(*) over (
             partition by carrier_code, origin_code, flight_date, date_trunc('hour', sched_dep_at)
-        ) as int) as carrier_planned_hour
+        ) as int) as carrier_planned_hour,
+        cast(count(*) over (
+            partition by origin_code, flight_date order by sched_dep_at
+            range between interval 3 hours preceding and current row
+        ) as int) as origin_planned_3h,
+        cast(count(*) over (
+            partition by flight_date order by sched_dep_at
+            range between interval 30 minutes preceding and interval 30 minutes following
+        ) as int) as all_planned_around,
+        cast(count(*) over (
+            partition by dest_code, flight_date order by sched_dep_at
+            range between interval 30 minutes preceding and interval 30 minutes following
+        ) as int) as dest_planned_around
     from scheduled_flights
 ),
 
@@ -165,6 +183,19 @@ known as (
                                 'all_visibility_min_miles',
                                 'all_visibility_min_6h_miles',
                                 'all_wind_speed_max_mph',
+                                'all_temperature_f',
+                                'all_dew_point_f',
+                                'all_pressure_min_millibars',
+                                'all_wind_speed_12h_mph',
+                                'all_wind_speed_max_12h_mph',
+                                'all_wind_gust_max_12h_mph',
+                                'all_wind_east_12h_mph',
+                                'all_wind_north_12h_mph',
+                                'all_precipitation_12h_inches',
+                                'all_humidity_12h_percent',
+                                'all_visibility_12h_miles',
+                                'all_pressure_change_12h_millibars',
+                                'all_dew_point_change_12h_f',
                             ],
                             'max_age': 'interval 12 hours',
                         },
@@ -180,6 +211,7 @@ known as (
                                 'origin_late_30_share_3h',
                                 'origin_clipped_delay_minutes_1h',
                                 'origin_clipped_delay_minutes_3h',
+                                'origin_late_15_share_today',
                                 'origin_waiting',
                                 'origin_waiting_15',
                                 'all_departures_1h',
@@ -187,6 +219,7 @@ known as (
                                 'all_late_15_share_3h',
                                 'all_late_30_share_3h',
                                 'all_clipped_delay_minutes_1h',
+                                'all_late_15_share_today',
                                 'all_waiting',
                                 'all_waiting_15',
                             ],
@@ -295,7 +328,20 @@ known as (
                                 'dest_air_time_excess_minutes_4h',
                                 'dest_en_route_minutes_8h',
                                 'dest_air_time_excess_minutes_8h',
+                                'dest_en_route_minutes_24h',
                             ],
+                            'max_age': 'interval 20 hours',
+                        },
+                    ],
+                },
+                {
+                    'keys': ['carrier_code', 'dest_code'],
+                    'features': [
+                        {
+                            'from': 'carrier_dest_arrivals',
+                            'time': 'as_of',
+                            'time_as': 'carrier_dest_arrivals_as_of',
+                            'columns': ['carrier_dest_en_route_minutes_24h'],
                             'max_age': 'interval 20 hours',
                         },
                     ],
@@ -448,6 +494,9 @@ select
     origin_planned_day,
     origin_planned_hour,
     carrier_planned_hour,
+    origin_planned_3h,
+    all_planned_around,
+    dest_planned_around,
     weather_known_at,
     temperature_f,
     dew_point_f,
@@ -467,6 +516,19 @@ select
     all_visibility_min_miles,
     all_visibility_min_6h_miles,
     all_wind_speed_max_mph,
+    all_temperature_f,
+    all_dew_point_f,
+    all_pressure_min_millibars,
+    all_wind_speed_12h_mph,
+    all_wind_speed_max_12h_mph,
+    all_wind_gust_max_12h_mph,
+    all_wind_east_12h_mph,
+    all_wind_north_12h_mph,
+    all_precipitation_12h_inches,
+    all_humidity_12h_percent,
+    all_visibility_12h_miles,
+    all_pressure_change_12h_millibars,
+    all_dew_point_change_12h_f,
     {{ minutes_between('weather_known_at', 'predict_at') }} as weather_age_minutes,
     origin_departures_as_of,
     origin_departures_1h,
@@ -476,6 +538,7 @@ select
     origin_late_30_share_3h,
     origin_clipped_delay_minutes_1h,
     origin_clipped_delay_minutes_3h,
+    origin_late_15_share_today,
     origin_waiting,
     origin_waiting_15,
     all_departures_1h,
@@ -483,6 +546,7 @@ select
     all_late_15_share_3h,
     all_late_30_share_3h,
     all_clipped_delay_minutes_1h,
+    all_late_15_share_today,
     all_waiting,
     all_waiting_15,
     origin_history_as_of,
@@ -527,6 +591,9 @@ select
     dest_air_time_excess_minutes_4h,
     dest_en_route_minutes_8h,
     dest_air_time_excess_minutes_8h,
+    dest_en_route_minutes_24h,
+    carrier_dest_arrivals_as_of,
+    carrier_dest_en_route_minutes_24h,
     region_arrivals_as_of,
     region_en_route_minutes_4h,
     region_air_time_excess_minutes_4h,

@@ -1,0 +1,13 @@
+{{ config(reached_by=[{'model': 'int_flight_outcomes', 'after': 2}]) }}
+
+with
+
+{{ arrival_windows(['carrier_code', 'dest_code'], hours=[24]) }}
+
+select
+    carrier_code,
+    dest_code,
+    as_of,
+    as_of_date,
+    en_route_minutes_24h as carrier_dest_en_route_minutes_24h
+from arrival_windows

@@ -87,7 +87,11 @@ class PromotionSpec(_Part):
 
 
 class Spec(_Part):
-    """One model: what it is trained on, how, and where its scores go. Fields as commented in the YAML."""
+    """One model: what it is trained on, how, and where its scores go. Fields as commented in the YAML.
+
+    Args:
+        leak_auc: a feature that alone tells the label with a higher AUC is refused; see `ml.leaks`.
+    """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     description: str
@@ -105,7 +109,8 @@ class Spec(_Part):
     encoding: EncodingSpec
     network: NetworkSpec
     training: TrainingSpec
-    # Runs of before there was a rule have none in their manifest.
+    # Runs of before there were a limit and a rule have none in their manifest.
+    leak_auc: float = Field(default=0.95, gt=0.5, le=1)
     promotion: PromotionSpec = PromotionSpec()
 
 

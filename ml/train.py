@@ -28,6 +28,7 @@ from ml.data.training_set import Split, TrainingSet, read_arrow, read_spark, spl
 from ml.dbt_models import DbtModels, current_models
 from ml.environment import code, environment
 from ml.evaluate import calibration, fit_baseline, metrics, permutation_importance
+from ml.leaks import refuse_leaks
 from ml.lineage import pin, pin_upstream
 from ml.manifest import PROTOCOL_VERSION, Content, Manifest, SplitRecord
 from ml.model.bundle import Bundle
@@ -94,7 +95,7 @@ def train(
 
     Raises:
         LakehouseError: the training set was never published or is another table by now, holds no rows to
-            train on or to validate with, or a feature can't be encoded.
+            train on or to validate with, a feature tells the label, or one can't be encoded.
     """
     started = time.monotonic()
     models = models or current_models()
@@ -104,6 +105,7 @@ def train(
     progress(f"reading {table} as known on {as_of}")
     rows = read_training_rows(spark, spec, pinned)
     parts = split(rows.column(columns.partition), as_of)
+    refuse_leaks(spec, columns, rows.filter(pa.array(parts.train)), progress)
     progress(f"hashing {rows.num_rows} rows")
     code_archive = archive(PROJECT_ROOT)
     manifest = training_manifest(spark, spec, pinned, parts, models, code_archive)

@@ -1,5 +1,6 @@
 """What each column is for, as dbt's YAML declares it in the column's meta (`role`)."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ class Columns:
         label: what is predicted, 0 or 1; None in a scoring set.
         label_time: from when on this version of the label was known.
         label_end: until when, NULL for the version that still holds.
+
+    Raises:
+        LakehouseError: a column has two roles.
     """
 
     entity: tuple[str, ...]
@@ -29,6 +33,17 @@ class Columns:
     label: str | None = None
     label_time: str | None = None
     label_end: str | None = None
+
+    def __post_init__(self) -> None:
+        """Spark doesn't tell names apart by case."""
+        others = (self.event_time, self.partition, self.label, self.label_time, self.label_end)
+        names = [name for name in (*self.entity, *others, *self.features) if name is not None]
+        twice = sorted(name for name, times in Counter(map(str.casefold, names)).items() if times > 1)
+        if twice:
+            raise LakehouseError(
+                f"{', '.join(twice)} has two roles: a feature cannot be label, time or entity as well",
+                "give each column one role in the YAML",
+            )
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from ml.data.training_set import read_arrow, split, training_set
 from ml.dbt_models import DbtModels
 from ml.manifest import manifest_of
 from ml.registry import model_by_alias
-from ml.tracking import artifact
+from ml.tracking import artifact, client
 from ml.train import TrainedModel, fit_bundle, read_training_rows, train
 from tests.integration.ml.conftest import AS_OF, Platform
 
@@ -112,6 +112,31 @@ def test_only_the_labels_that_were_known_by_then_are_read(platform: Platform) ->
     assert len(before) == len(after) == 1
     assert before != after
     assert labels(date(2013, 7, 1)) == []
+
+
+def test_a_leak_planted_in_a_feature_is_refused_before_there_is_a_run(platform: Platform) -> None:
+    spark, name = platform.spark, f"leaky_{platform.schema}"
+    is_late_mostly = "if(is_late and cast(substr(flight_id, 2) as int) % 15 > 0, 'B', 'A')"
+    published = platform.training.replace(platform.schema, "published", 1)
+    spark.sql(
+        f"create table {platform.schema}.{name} using delta as "
+        f"select *, {is_late_mostly} as gate from {published}"
+    )
+    platform.publish(f"{platform.schema}.{name}")
+    nodes = dict(platform.models.manifest["nodes"])
+    gate = {"gate": {"name": "gate", "config": {"meta": {"role": "categorical"}}}}
+    columns = nodes["model.training"]["columns"] | gate
+    nodes["model.leaky"] = nodes["model.training"] | {"name": name, "alias": name, "columns": columns}
+    models = DbtModels({"sources": platform.models.manifest["sources"], "nodes": nodes})
+    spec = platform.spec.model_copy(update={"name": name, "training_model": name})
+
+    with pytest.raises(LakehouseError, match=r"^gate \(AUC 0\.9\d+\): alone this tells is_late") as refused:
+        train(spark, spec, AS_OF, models=models)
+    assert "known_at <= predict_at" in refused.value.hint
+    assert client().get_experiment_by_name(name) is None
+
+    honest = spec.model_copy(update={"leak_auc": 0.999})
+    assert train(spark, honest, AS_OF, models=models).metrics["auc"] > 0.9
 
 
 def test_another_table_of_the_same_name_is_refused(platform: Platform) -> None:

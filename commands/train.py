@@ -1,4 +1,4 @@
-"""`lakehouse train`: train, log and register a model as of a date."""
+"""`lakehouse train`: train, log and register a model as of a date, or go on with a run that was killed."""
 
 from datetime import datetime
 from typing import Annotated
@@ -7,22 +7,38 @@ import typer
 
 from commands.output import AsJson, facts, print_json, progress
 from lakehouse.engine.session import spark_session
+from lakehouse.errors import LakehouseError
+from ml.resume import resume as resume_run
 from ml.spec import load_spec
 from ml.train import train as train_model
 
 EPILOG = "Example: lakehouse train --as-of 2013-10-01"
+DEFAULT_SPEC = "arrival_delay"
 
 
 def train(
     as_of: Annotated[
-        datetime,
+        datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="Local day; labels known before it are trained on."),
-    ],
-    spec: Annotated[str, typer.Option(help="Which model: a file in ml/specs.")] = "arrival_delay",
+    ] = None,
+    spec: Annotated[
+        str | None, typer.Option(help="Which model: a file in ml/specs.", show_default=DEFAULT_SPEC)
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="RUN_ID", help="Go on with this run, which was killed, after its last epoch."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train on the published training set as it was known at a date; log and register the model."""
-    trained = train_model(spark_session(), load_spec(spec), as_of.date(), progress)
+    if resume is not None and (as_of is not None or spec is not None):
+        raise LakehouseError("--resume takes spec and date from the run", "give it alone")
+    if resume is not None:
+        trained = resume_run(spark_session(), resume, progress)
+    elif as_of is not None:
+        trained = train_model(spark_session(), load_spec(spec or DEFAULT_SPEC), as_of.date(), progress)
+    else:
+        raise LakehouseError("there is nothing to train as of", "give --as-of DATE, or --resume RUN_ID")
     result = {
         "run_id": trained.run_id,
         "model": trained.model_name,

@@ -1,6 +1,8 @@
 """MLflow: where runs are kept, and what goes into them."""
 
+import fcntl
 import logging
+import shutil
 import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -48,6 +50,36 @@ def training_run(experiment: str, name: str) -> Generator[str]:
         experiment_id = found.experiment_id
     with mlflow.start_run(experiment_id=experiment_id, run_name=name) as run:
         yield run.info.run_id
+
+
+@contextmanager
+def resumed_run(run_id: str) -> Generator[None]:
+    """A run that goes on; it ends as `training_run` does."""
+    client()
+    with mlflow.start_run(run_id=run_id):
+        yield
+
+
+@contextmanager
+def checkpoints(run_id: str) -> Generator[Path]:
+    """The folder of a run's checkpoint, for this process alone; it is removed when the block ends well.
+
+    When the block raises, or the process dies, the folder stays for `lakehouse train --resume`.
+
+    Raises:
+        LakehouseError: another process is training this run.
+    """
+    folder = settings().mlflow_dir / "checkpoints" / run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LakehouseError(
+                f"run {run_id} is being trained by another process", "wait for it"
+            ) from error
+        yield folder
+        shutil.rmtree(folder)
 
 
 def log_bytes(run_id: str, name: str, content: bytes) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 
 import mlflow
@@ -32,7 +33,8 @@ from ml.leaks import refuse_leaks
 from ml.lineage import pin, pin_upstream
 from ml.manifest import PROTOCOL_VERSION, Content, Manifest, SplitRecord
 from ml.model.bundle import Bundle
-from ml.model.fit import Epoch, Fitted, fit, reproducible_torch
+from ml.model.checkpoint import Epoch, load_checkpoint, save_checkpoint
+from ml.model.fit import Fitted, fit, reproducible_torch
 from ml.model.network import Shape, TabularNetwork
 from ml.registry import log_and_register
 from ml.spec import Spec, flat
@@ -109,20 +111,42 @@ def train(
     progress(f"hashing {rows.num_rows} rows")
     code_archive = archive(PROJECT_ROOT)
     manifest = training_manifest(spark, spec, pinned, parts, models, code_archive)
-    with tracking.training_run(spec.name, f"{spec.name} as of {as_of}") as run_id:
+    with (
+        tracking.training_run(spec.name, f"{spec.name} as of {as_of}") as run_id,
+        tracking.checkpoints(run_id) as folder,
+    ):
         _log_inputs(run_id, spec, manifest, code_archive)
-        trained = _fit(spec, pinned, rows, parts, progress)
-        progress("logging and registering")
-        mlflow.log_metrics({f"best_{name}": value for name, value in trained.metrics.items()})
-        pictures = tracking.log_pictures(run_id, trained.figures)
-        train_rows = rows.filter(pa.array(parts.train))
-        baseline = fit_baseline(train_rows, labels_of(train_rows, str(columns.label)), spec.baseline_column)
-        tracking.log_bytes(run_id, BASELINE, json.dumps(asdict(baseline), indent=1).encode())
-        card = model_card(manifest, run_id, trained.measured)
-        tracking.log_bytes(run_id, CARD, card.encode())
-        version, alias = log_and_register(
-            trained.bundle, spec.registered_model, columns, train_rows.slice(0, EXAMPLE_ROWS), card
-        )
+        return train_run(run_id, manifest, rows, parts, folder, progress, started)
+
+
+def train_run(
+    run_id: str,
+    manifest: Manifest,
+    rows: ArrowTable,
+    parts: Split,
+    checkpoints: Path,
+    progress: Callable[[str], None],
+    started: float,
+) -> TrainedModel:
+    """Train, log and register the model of the MLflow run that is open, from its logged inputs.
+
+    Args:
+        checkpoints: the folder of the run's checkpoint; where it holds one, training goes on from it.
+        started: when this command began, monotonic.
+    """
+    spec, columns = manifest.spec, manifest.columns
+    trained = _fit(run_id, manifest, rows, parts, checkpoints, progress)
+    progress("logging and registering")
+    mlflow.log_metrics({f"best_{name}": value for name, value in trained.metrics.items()})
+    pictures = tracking.log_pictures(run_id, trained.figures)
+    train_rows = rows.filter(pa.array(parts.train))
+    baseline = fit_baseline(train_rows, labels_of(train_rows, str(columns.label)), spec.baseline_column)
+    tracking.log_bytes(run_id, BASELINE, json.dumps(asdict(baseline), indent=1).encode())
+    card = model_card(manifest, run_id, trained.measured)
+    tracking.log_bytes(run_id, CARD, card.encode())
+    version, alias = log_and_register(
+        trained.bundle, spec.registered_model, columns, train_rows.slice(0, EXAMPLE_ROWS), card
+    )
     return TrainedModel(
         run_id=run_id,
         model_name=spec.registered_model,
@@ -149,8 +173,17 @@ def fit_bundle(
     parts: Split,
     progress: Callable[[str], None] = _say_nothing,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
+    checkpoints: Path | None = None,
 ) -> tuple[Bundle, Fitted]:
-    """Encode and train, nothing logged; the same rows, spec and threads give the same weights."""
+    """Encode and train, nothing logged; the same rows, spec and threads give the same weights.
+
+    Args:
+        on_epoch: told each epoch, those of a checkpoint, too.
+        checkpoints: a folder that keeps a checkpoint; where it holds one, training goes on from it.
+
+    Raises:
+        LakehouseError: a feature can't be encoded, or the checkpoint is damaged.
+    """
     columns = pinned.columns
     train_rows, validation_rows = rows.filter(pa.array(parts.train)), rows.filter(pa.array(parts.validation))
     label = str(columns.label)
@@ -166,6 +199,9 @@ def fit_bundle(
         rare_below=spec.encoding.rare_below,
     )
     shape = Shape(**spec.network.model_dump())
+    done = load_checkpoint(checkpoints) if checkpoints else None
+    for epoch in done.epochs if done else ():
+        on_epoch(epoch)
     with reproducible_torch(spec.training.seed, spec.training.threads):
         network = TabularNetwork(encoding, shape)
         fitted = fit(
@@ -175,14 +211,22 @@ def fit_bundle(
             spec.training,
             progress,
             on_epoch,
+            partial(save_checkpoint, checkpoints) if checkpoints else None,
+            done,
         )
     return Bundle(network, encoding, shape), fitted
 
 
 def _fit(
-    spec: Spec, pinned: TrainingSet, rows: ArrowTable, parts: Split, progress: Callable[[str], None]
+    run_id: str,
+    manifest: Manifest,
+    rows: ArrowTable,
+    parts: Split,
+    checkpoints: Path,
+    progress: Callable[[str], None],
 ) -> _Trained:
-    bundle, fitted = fit_bundle(spec, pinned, rows, parts, progress, _log_epoch)
+    spec, pinned = manifest.spec, manifest.pinned
+    bundle, fitted = fit_bundle(spec, pinned, rows, parts, progress, _epoch_log(run_id), checkpoints)
     validation = rows.filter(pa.array(parts.validation))
     labels = labels_of(validation, str(pinned.columns.label))
     scores = bundle.predict(validation)
@@ -204,10 +248,18 @@ def _fit(
     return _Trained(bundle, fitted, metrics(labels, scores), figures, measured)
 
 
-def _log_epoch(epoch: Epoch) -> None:
-    measured: dict[str, float] = {"train_loss": epoch.train_loss, "epoch_seconds": epoch.seconds}
-    measured |= {f"validation_{name}": value for name, value in epoch.validation.items()}
-    mlflow.log_metrics(measured, step=epoch.number)
+def _epoch_log(run_id: str) -> Callable[[Epoch], None]:
+    """Logs each epoch once, also when a resumed run tells one again."""
+    logged = {metric.step for metric in tracking.client().get_metric_history(run_id, "train_loss")}
+
+    def log(epoch: Epoch) -> None:
+        if epoch.number in logged:
+            return
+        measured: dict[str, float] = {"train_loss": epoch.train_loss, "epoch_seconds": epoch.seconds}
+        measured |= {f"validation_{name}": value for name, value in epoch.validation.items()}
+        mlflow.log_metrics(measured, step=epoch.number)
+
+    return log
 
 
 def _log_inputs(run_id: str, spec: Spec, manifest: Manifest, code_archive: bytes) -> None:

@@ -1,6 +1,8 @@
 """Encoded rows as whole-table tensors."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,14 @@ from torch import Tensor
 from lakehouse.errors import LakehouseError
 from ml.data.arrow import ArrowTable
 from ml.data.encoding import Encoding, encode
+
+
+class Batch(NamedTuple):
+    """Some encoded rows; fields as in `Tensors`."""
+
+    numeric: Tensor
+    codes: Tensor
+    labels: Tensor
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,18 @@ class Tensors:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def batches(self, batch_rows: int) -> Iterator[Batch]:
+        """One pass over the rows in whole batches, those left over not seen.
+
+        The order is drawn from torch's random numbers by this call; the batches draw none.
+        """
+        order = torch.randperm(len(self))
+        starts = range(0, len(self) - batch_rows + 1, batch_rows)
+        return (self._rows(order[start : start + batch_rows]) for start in starts)
+
+    def _rows(self, rows: Tensor) -> Batch:
+        return Batch(self.numeric[rows], self.codes[rows], self.labels[rows])
 
 
 def to_tensors(encoding: Encoding, rows: ArrowTable, label: str) -> Tensors:

@@ -1,7 +1,7 @@
 """The training loop: whole-table tensors, averaged weights, early stopping, best weights kept."""
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,21 +11,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ml.data.tensors import Tensors
+from ml.data.tensors import Batch, Tensors
 from ml.evaluate import metrics
+from ml.model.checkpoint import Checkpoint, Epoch
 from ml.spec import TrainingSpec
 
 SCORING_ROWS = 8192
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one pass over the data brought."""
-
-    number: int
-    train_loss: float
-    validation: dict[str, float]
-    seconds: float
+# Within a long epoch, how often its progress is told.
+TOLD_EVERY_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +59,7 @@ class _Average:
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
         self.steps = 0
-        self.state = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+        self.state = _copy(network.state_dict())
 
     def update(self, network: nn.Module) -> None:
         self.steps += 1
@@ -78,6 +71,67 @@ class _Average:
                 self.state[name].copy_(tensor)
 
 
+class _Training:
+    """A network in training: all that changes from batch to batch, and its way into a checkpoint and back."""
+
+    def __init__(self, network: nn.Module, budget: TrainingSpec, steps: int) -> None:
+        self.network = network
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), budget.learning_rate, weight_decay=budget.weight_decay
+        )
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, budget.learning_rate, total_steps=steps * budget.epochs
+        )
+        self.average = _Average(network, budget.ema_decay)
+        self.epochs: list[Epoch] = []
+        self.best, self.best_state = 0, self.average.state
+
+    def step(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        self.average.update(self.network)
+
+    def note(self, epoch: Epoch) -> None:
+        """Add an epoch to the history, and keep its weights if it is the best so far."""
+        self.epochs.append(epoch)
+        if self.best == 0 or _loss(epoch) < _loss(self.epochs[self.best - 1]):
+            self.best, self.best_state = epoch.number, _copy(self.average.state)
+
+    def checkpoint(self) -> Checkpoint:
+        optimizer = self.optimizer.state_dict()
+        return Checkpoint(
+            network=self.network.state_dict(),
+            average=self.average.state,
+            average_steps=self.average.steps,
+            best=self.best_state,
+            best_epoch=self.best,
+            optimizer={
+                f"{parameter}.{name}": tensor
+                for parameter, state in optimizer["state"].items()
+                for name, tensor in state.items()
+            },
+            optimizer_groups=optimizer["param_groups"],
+            schedule=self.schedule.state_dict(),
+            random=torch.get_rng_state(),
+            epochs=tuple(self.epochs),
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in checkpoint.optimizer.items():
+            parameter, _, name = key.partition(".")
+            state.setdefault(int(parameter), {})[name] = tensor
+        self.network.load_state_dict(checkpoint.network)
+        self.optimizer.load_state_dict({"state": state, "param_groups": checkpoint.optimizer_groups})
+        self.schedule.load_state_dict(checkpoint.schedule)
+        self.average.state, self.average.steps = _copy(checkpoint.average), checkpoint.average_steps
+        self.best, self.best_state = checkpoint.best_epoch, checkpoint.best
+        self.epochs = list(checkpoint.epochs)
+        torch.set_rng_state(checkpoint.random)
+
+
 def fit(
     network: nn.Module,
     train: Tensors,
@@ -85,73 +139,87 @@ def fit(
     budget: TrainingSpec,
     progress: Callable[[str], None],
     on_epoch: Callable[[Epoch], None],
+    on_checkpoint: Callable[[Checkpoint], None] | None = None,
+    resume: Checkpoint | None = None,
 ) -> Fitted:
     """Train a network in place; to be called within `reproducible_torch`.
 
     Args:
         on_epoch: called after each epoch, for logging.
+        on_checkpoint: called after each epoch, before `on_epoch`; to be stored at once, its tensors go on
+            changing.
+        resume: go on from here, with the same rows, budget and network: to the same weights, bit for bit.
 
     Returns:
         the history; the network holds the weights of its best epoch, averaged over the last steps.
     """
     batch_rows = min(budget.batch_size, len(train))
     steps = len(train) // batch_rows
-    optimizer = torch.optim.AdamW(
-        network.parameters(), budget.learning_rate, weight_decay=budget.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, budget.learning_rate, total_steps=steps * budget.epochs
-    )
-    average = _Average(network, budget.ema_decay)
-    epochs: list[Epoch] = []
-    best, best_state = 0, average.state
-    for number in range(1, budget.epochs + 1):
+    training = _Training(network, budget, steps)
+    if resume is not None:
+        training.restore(resume)
+    spent: list[float] = []
+    while len(training.epochs) < budget.epochs and len(training.epochs) - training.best < budget.patience:
+        number = len(training.epochs) + 1
         started = time.monotonic()
-        loss = _one_epoch(network, train, batch_rows, optimizer, schedule, average)
-        raw_state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        network.load_state_dict(average.state)
-        scores = _score(network, validation)
-        measured = metrics(validation.labels.numpy(), scores)
+        pace = _Pace(f"epoch {number}/{budget.epochs}", steps, budget.epochs - number, progress)
+        loss = _one_epoch(training, train.batches(batch_rows), pace)
+        raw_state = _copy(network.state_dict())
+        network.load_state_dict(training.average.state)
+        measured = metrics(validation.labels.numpy(), _score(network, validation))
+        network.load_state_dict(raw_state)
         epoch = Epoch(number, loss, measured, time.monotonic() - started)
-        epochs.append(epoch)
+        training.note(epoch)
+        if on_checkpoint is not None:
+            on_checkpoint(training.checkpoint())
         on_epoch(epoch)
+        spent.append(epoch.seconds)
+        left = (budget.epochs - number) * sum(spent) / len(spent)
         progress(
             f"epoch {number}/{budget.epochs}: loss {loss:.4f}, validation loss {measured['log_loss']:.4f}, "
-            f"AUC {measured['auc']:.4f}, {epoch.seconds:.0f} s"
+            f"AUC {measured['auc']:.4f}, {epoch.seconds:.0f} s, about {left:.0f} s left"
         )
-        if best == 0 or measured["log_loss"] < epochs[best - 1].validation["log_loss"]:
-            best = number
-            best_state = {name: tensor.clone() for name, tensor in average.state.items()}
-        elif number - best >= budget.patience:
-            break
-        network.load_state_dict(raw_state)
-    network.load_state_dict(best_state)
+    network.load_state_dict(training.best_state)
     network.eval()
-    return Fitted(tuple(epochs), best)
+    return Fitted(tuple(training.epochs), training.best)
 
 
-def _one_epoch(
-    network: nn.Module,
-    train: Tensors,
-    batch_rows: int,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    average: _Average,
-) -> float:
-    network.train()
-    order = torch.randperm(len(train))
+class _Pace:
+    """Tells now and then how much of a long epoch is done, and how long all the rest takes at its pace."""
+
+    def __init__(self, what: str, steps: int, epochs_after: int, progress: Callable[[str], None]) -> None:
+        self.what, self.steps, self.epochs_after, self.progress = what, steps, epochs_after, progress
+        self.started = self.told = time.monotonic()
+        self.done = 0
+
+    def step(self) -> None:
+        self.done += 1
+        now = time.monotonic()
+        if now - self.told < TOLD_EVERY_SECONDS or self.done == self.steps:
+            return
+        self.told = now
+        left = (now - self.started) / self.done * (self.steps * (self.epochs_after + 1) - self.done)
+        self.progress(f"{self.what}: {self.done / self.steps:.0%} of its batches, about {left:.0f} s left")
+
+
+def _one_epoch(training: _Training, batches: Iterator[Batch], pace: _Pace) -> float:
+    training.network.train()
     losses: list[Tensor] = []
-    for start in range(0, len(train) - batch_rows + 1, batch_rows):
-        rows = order[start : start + batch_rows]
-        logits = network(train.numeric[rows], train.codes[rows])
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, train.labels[rows])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        average.update(network)
+    for numeric, codes, labels in batches:
+        logits = training.network(numeric, codes)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, labels)
+        training.step(loss)
         losses.append(loss.detach())
+        pace.step()
     return float(torch.stack(losses).mean())
+
+
+def _loss(epoch: Epoch) -> float:
+    return epoch.validation["log_loss"]
+
+
+def _copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in state.items()}
 
 
 def _score(network: nn.Module, rows: Tensors) -> npt.NDArray[np.float64]:

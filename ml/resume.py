@@ -1,0 +1,109 @@
+"""Go on with a training run whose process died: the same inputs, the same MLflow run, the same weights."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+
+from pyspark.sql import SparkSession
+
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import PROJECT_ROOT
+from ml import tracking
+from ml.archive import archive
+from ml.changes import Change, code_changes, environment_changes
+from ml.data.training_set import split_at
+from ml.environment import environment
+from ml.manifest import Manifest
+from ml.model.checkpoint import load_checkpoint
+from ml.reproduce import compare
+from ml.run import TrainingRun, logged_run
+from ml.train import TrainedModel, read_training_rows, train_run
+
+# What the weights are made by: with other code or other versions of these, a run would be half one thing and
+# half another.
+_DECIDING_CODE = ("ml/data/", "ml/model/", "ml/evaluate.py", "ml/train.py")
+_DECIDING_PACKAGES = ("torch", "numpy", "pyarrow", "scikit-learn")
+
+
+def resume(
+    spark: SparkSession, run_id: str, progress: Callable[[str], None] = lambda _: None
+) -> TrainedModel:
+    """Train a run to its end, from its last checkpoint, on what its manifest pins.
+
+    A run that was killed before its first epoch ended starts over at epoch 1.
+
+    Raises:
+        LakehouseError: there is no such run, it has ended, another process trains it, its training set can't
+            be read as it was, the code or a package that decides the weights is another one, or the
+            checkpoint is damaged.
+    """
+    started = time.monotonic()
+    _refuse_an_ended_run(run_id)
+    run = logged_run(run_id)
+    with tracking.checkpoints(run_id) as folder:
+        done = load_checkpoint(folder)
+        changes = _checked_changes(spark, run)
+        _check_content(spark, run.manifest, progress)
+        after = len(done.epochs) if done else 0
+        progress(f"going on after epoch {after}" if after else "no epoch had ended: starting at epoch 1")
+        with tracking.resumed_run(run_id):
+            _tag(run_id, after, changes)
+            rows = read_training_rows(spark, run.manifest.spec, run.manifest.pinned)
+            record = run.manifest.split
+            days = rows.column(run.manifest.columns.partition)
+            parts = split_at(days, record.validation_start, record.validation_end)
+            return train_run(run_id, run.manifest, rows, parts, folder, progress, started)
+
+
+def _refuse_an_ended_run(run_id: str) -> None:
+    run = tracking.find_run(run_id)
+    registered = tracking.client().search_model_versions(f"run_id = '{run_id}'")
+    if run.info.status == "FINISHED" or registered:
+        model = f", model {registered[0].name} version {registered[0].version}" if registered else ""
+        raise LakehouseError(
+            f"run {run_id} has ended{model}: there is nothing to resume",
+            f"`lakehouse reproduce {run_id} --retrain` trains it again",
+        )
+
+
+def _checked_changes(spark: SparkSession, run: TrainingRun) -> tuple[Change, ...]:
+    """What is not as it was when the run began, none of which decides the weights on this kind of machine."""
+    threads = run.manifest.spec.training.threads
+    changes = (
+        *code_changes(run.archive, archive(PROJECT_ROOT)),
+        *environment_changes(run.manifest.environment, environment(spark, threads)),
+    )
+    deciding = [
+        change.name
+        for change in changes
+        if (change.kind == "code" and change.name.startswith(_DECIDING_CODE))
+        or (change.kind == "package" and change.name in _DECIDING_PACKAGES)
+    ]
+    if deciding:
+        raise LakehouseError(
+            f"run {run.run_id} was begun with other {', '.join(deciding)}",
+            f"resume it with its code (commit {run.manifest.code.commit}), or train anew",
+        )
+    return changes
+
+
+def _check_content(spark: SparkSession, manifest: Manifest, progress: Callable[[str], None]) -> None:
+    pinned = manifest.training_set.table
+    progress(f"comparing {pinned} as known on {manifest.as_of} with what the run began with")
+    differences = compare(spark, manifest)
+    if differences:
+        found = "; ".join(f"{each.what} {each.name}: {each.found}" for each in differences[:3])
+        raise LakehouseError(
+            f"{pinned} is not what the run began with ({found})", "train anew: what it began with is gone"
+        )
+
+
+def _tag(run_id: str, after: int, changes: tuple[Change, ...]) -> None:
+    """Let the run say that it was resumed, after which epochs, and what had changed each time."""
+    before = tracking.find_run(run_id).data.tags.get("resumed")
+    said = f"after epoch {after}"
+    tracking.client().set_tag(run_id, "resumed", f"{before}, {said}" if before else said)
+    if changes:
+        content = json.dumps([asdict(change) for change in changes], indent=1)
+        tracking.log_bytes(run_id, f"resumed/changes_after_epoch_{after}.json", content.encode())

@@ -6,15 +6,14 @@ Both read the same Delta table and touch every value. Of each the fastest of som
 """
 
 import argparse
-import time
 import uuid
-from collections.abc import Callable
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.timing import fastest
 from lakehouse.delta.content_hash import content_hash
 from lakehouse.engine.session import spark_session
 
@@ -35,17 +34,6 @@ def wide_table(spark: SparkSession, name: str, rows: int) -> DataFrame:
     columns = [kinds[at % len(kinds)](at).alias(f"c{at}") for at in range(COLUMNS)]
     spark.range(rows).select("id", *columns).write.format("delta").saveAsTable(name)
     return spark.table(name)
-
-
-def fastest(work: list[Callable[[], object]], repeat: int) -> list[float]:
-    """Seconds of each, the fastest of `repeat` rounds of all."""
-    seconds = [float("inf")] * len(work)
-    for _ in range(repeat):
-        for at, each in enumerate(work):
-            started = time.perf_counter()
-            each()
-            seconds[at] = min(seconds[at], time.perf_counter() - started)
-    return seconds
 
 
 def main() -> None:

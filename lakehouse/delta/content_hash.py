@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
@@ -23,6 +22,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from lakehouse.engine.session import session_settings
 from lakehouse.errors import LakehouseError
 
 HASH_VERSION = 1
@@ -34,6 +34,10 @@ _HASHABLE = (
 
 # Two independent 64-bit hashes of everything make one of 128 bits.
 _LANES = (0, 1)
+
+# A sum of 64-bit numbers shall wrap around, which ANSI calls an error. And up to so many columns (100 by
+# default) Spark reads, hashes and sums in one loop, without rows in between.
+_SETTINGS = {"spark.sql.ansi.enabled": "false", "spark.sql.codegen.maxFields": "100000"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,8 @@ def content_hash(df: DataFrame, key: Sequence[str] = ()) -> ContentHash:
     so are all NaNs.
 
     Args:
-        df: the rows; columns of arrays, maps, structs and the like are refused.
+        df: the rows; columns of arrays, maps, structs and the like are refused. They are computed with ANSI
+            off: hash what a table holds, not casts that may fail.
         key: columns that name a row, so that a column whose values changed places is found out by itself.
 
     Raises:
@@ -71,25 +76,14 @@ def content_hash(df: DataFrame, key: Sequence[str] = ()) -> ContentHash:
     types = {field.name: field.dataType for field in df.schema.fields}
     _check(types, key)
     names = sorted(types)
-    values = df.select(
-        *[
-            _value_hash(lane, name, types[name]).alias(f"{lane}_{position}")
-            for lane in _LANES
-            for position, name in enumerate(names)
-        ]
-    )
-    rows = values.select("*", *[_row_hash(lane, len(names)).alias(f"{lane}_row") for lane in _LANES])
-    key_positions = [names.index(name) for name in key]
-    sums = rows.agg(
-        F.count(F.lit(1)).alias("row_count"),
-        *[sums for lane in _LANES for sums in _sums(F.col(f"{lane}_row"), f"{lane}_row")],
-        *[
-            sums
-            for lane in _LANES
-            for position in range(len(names))
-            for sums in _sums(_keyed(lane, position, key_positions), f"{lane}_{position}")
-        ],
-    ).collect()[0]
+    totals = {"row_count": F.count(F.lit(1))}
+    for lane in _LANES:
+        values = {name: _value_hash(lane, name, types[name]) for name in names}
+        totals[f"{lane}_row"] = F.sum(F.xxhash64(*values.values()))
+        for position, name in enumerate(names):
+            totals[f"{lane}_{position}"] = F.sum(_keyed(values, name, key))
+    with session_settings(df.sparkSession, _SETTINGS):
+        sums = df.agg(*[total.alias(name) for name, total in totals.items()]).collect()[0]
     return ContentHash(
         row_count=int(sums["row_count"]),
         rows=_digest(sums, "row"),
@@ -117,36 +111,18 @@ def _check(types: dict[str, DataType], key: Sequence[str]) -> None:
 
 
 def _value_hash(lane: int, name: str, kind: DataType) -> Column:
-    """`xxhash64` skips NULLs: the marker before the value keeps them apart from everything else."""
+    """`xxhash64` skips NULLs: the marker before the value keeps them apart from everything else.
+
+    It hashes -0.0 as 0.0, and all NaNs as one.
+    """
     head = F.xxhash64(F.lit(lane).cast("bigint"), F.lit(name), F.lit(kind.simpleString()))
     value = F.col(f"`{name.replace('`', '``')}`")
-    if isinstance(kind, FloatType | DoubleType):
-        value = F.when(value == F.lit(0.0), F.lit(0.0).cast(kind)).otherwise(value)
     return F.xxhash64(head, value.isNull().cast("int"), value)
 
 
-def _row_hash(lane: int, width: int) -> Column:
-    return F.xxhash64(*[F.col(f"{lane}_{position}") for position in range(width)])
-
-
-def _keyed(lane: int, position: int, key: Sequence[int]) -> Column:
-    value = F.col(f"{lane}_{position}")
-    return F.xxhash64(*[F.col(f"{lane}_{part}") for part in key], value) if key else value
-
-
-def _sums(value: Column, name: str) -> list[Column]:
-    """The two halves are summed apart, as a sum of 64-bit numbers overflows and one of decimals is slow."""
-    return [
-        F.sum(F.shiftrightunsigned(value, 32)).alias(f"{name}_high"),
-        F.sum(value.bitwiseAND(F.lit(0xFFFFFFFF))).alias(f"{name}_low"),
-    ]
+def _keyed(values: dict[str, Column], name: str, key: Sequence[str]) -> Column:
+    return F.xxhash64(*[values[part] for part in key], values[name]) if key else values[name]
 
 
 def _digest(sums: Row, name: str) -> str:
-    return "".join(f"{_total(sums, f'{lane}_{name}'):016x}" for lane in _LANES)
-
-
-def _total(sums: Row, name: str) -> int:
-    high: Any = sums[f"{name}_high"]
-    low: Any = sums[f"{name}_low"]
-    return ((int(high or 0) << 32) + int(low or 0)) % 2**64
+    return "".join(f"{int(sums[f'{lane}_{name}'] or 0) % 2**64:016x}" for lane in _LANES)

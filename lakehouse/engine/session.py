@@ -7,8 +7,10 @@ import signal
 import sys
 import threading
 import uuid
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as DeadlineExceeded
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
 
@@ -67,6 +69,26 @@ def spark_session(config: Settings | None = None) -> SparkSession:
             _current.session, _current.target, _current.pid = session, target, os.getpid()
         # The public class and Connect's share one interface, but no base class that a type checker sees.
         return session  # pyright: ignore[reportReturnType]
+
+
+@contextmanager
+def session_settings(session: SparkSession, values: Mapping[str, str]) -> Generator[None]:
+    """Other settings for a while; one such block at a time.
+
+    Statements that another thread runs in the same session meanwhile have them, too.
+    """
+    with _settings_lock:
+        before = {key: session.conf.get(key) for key in values}
+        try:
+            for key, value in values.items():
+                session.conf.set(key, value)
+            yield
+        finally:
+            for key, value in before.items():
+                session.conf.set(key, str(value))
+
+
+_settings_lock = threading.RLock()
 
 
 def connect_environment(config: Settings | None = None, *, renew: bool = False) -> str:

@@ -92,6 +92,8 @@ def payload(kind: str, value: Any) -> bytes:
         if math.isnan(value):
             return bytes.fromhex("000000000000f87f")
         return struct.pack("<d", value + 0.0)
+    if kind == "float":
+        return bytes.fromhex("0000c07f") if math.isnan(value) else struct.pack("<f", value + 0.0)
     if kind == "string":
         return value.encode()
     if kind == "binary":
@@ -136,12 +138,13 @@ KINDS = {
     "i": "boolean",
     "j": "binary",
     "k": "smallint",
+    "l": "float",
 }
 SCHEMA = ", ".join(f"{name} {kind}" for name, kind in KINDS.items())
 ROW = st.fixed_dictionaries(
     {
         "a": st.none() | st.text(st.characters(codec="utf-8"), max_size=70),
-        "b": st.none() | st.floats(),
+        "b": st.none() | st.sampled_from([-0.0, 0.0]) | st.floats(),
         "c": st.none() | st.integers(-(2**31), 2**31 - 1),
         "d": st.none() | st.integers(-(2**63), 2**63 - 1),
         "e": st.none() | st.decimals(-99_999_999, 99_999_999, places=2),
@@ -151,6 +154,7 @@ ROW = st.fixed_dictionaries(
         "i": st.none() | st.booleans(),
         "j": st.none() | st.binary(max_size=40),
         "k": st.none() | st.integers(-(2**15), 2**15 - 1),
+        "l": st.none() | st.sampled_from([-0.0, 0.0]) | st.floats(width=32),
     }
 )
 

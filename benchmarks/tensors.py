@@ -1,0 +1,66 @@
+"""A pinned training set as tensors, against a bare read of the same columns.
+
+    python -m benchmarks.tensors [--repeat 5]
+
+Both read the same version's files of this warehouse's published training set by Arrow. Of each the fastest of
+some runs counts, taken in turns.
+"""
+
+import argparse
+
+from deltalake import DeltaTable
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.published import published
+from benchmarks.timing import fastest
+from lakehouse.engine.session import spark_session
+from ml.data.fit_encoding import fit_encoding
+from ml.data.tensors import labels_of, to_tensors
+from ml.data.training_set import read_arrow
+
+GOAL = 1.3
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--repeat", type=int, default=5)
+    repeat: int = parser.parse_args().repeat
+    source = published(spark_session())
+    columns, label, spec = source.pinned.columns, str(source.pinned.columns.label), source.spec
+    names = (label, *columns.features)
+    rows = read_arrow(source.folder, source.pinned, names)
+    encoding = fit_encoding(
+        rows,
+        columns.numeric,
+        columns.categorical,
+        labels_of(rows, label),
+        crosses=spec.crosses,
+        bins=spec.encoding.bins,
+        min_bin_rows=spec.encoding.min_bin_rows,
+        rare_below=spec.encoding.rare_below,
+    )
+
+    def bare() -> int:
+        table = DeltaTable(source.folder, version=source.pinned.table.version)
+        return table.to_pyarrow_dataset().to_table(columns=[*columns.entity, *names]).num_rows
+
+    def read() -> int:
+        return read_arrow(source.folder, source.pinned, names).num_rows
+
+    def tensors() -> int:
+        return len(to_tensors(encoding, read_arrow(source.folder, source.pinned, names), label))
+
+    assert tensors() == read() <= bare()
+    bare_seconds, read_seconds, tensor_seconds = fastest([bare, read, tensors], repeat)
+    shown = Table(
+        "", f"times a bare read (goal ≤ {GOAL:g})", title=f"{rows.num_rows:,} rows, {len(names)} columns"
+    )
+    shown.add_row("read as known at a date, ordered by entity", f"{read_seconds / bare_seconds:.2f}")
+    shown.add_row("the same, encoded, as tensors", f"{tensor_seconds / bare_seconds:.2f}")
+    Console().print(shown)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,40 +1,81 @@
-"""What is expected of the training set: labels known later than their features, and a usual late share."""
+"""What is expected of training sets, made from what dbt's YAML says of each: none has Python of its own.
+
+Every model with `meta: {gate: training}` is checked. Its columns' roles say which are keys, times and label;
+its test `known_by`, which times no feature may be later than; and beside `gate` in its meta stand
+
+    rows_per_day     at most so many rows on one day
+    label_share      [low, high]: how often the label is true, from 5,000 labels on
+    row_rules        name → SQL condition that each row meets (NULL counts as broken)
+"""
+
+from collections.abc import Mapping
+from typing import Any
 
 from expectations.suite import Profile, Suite, at_most, between, day_column, not_null, unique
-from expectations.suites.features import NO_LEAK
+from lakehouse.dbt.project import column_roles, manifest
+from lakehouse.errors import LakehouseError
 
-# Below so many labels the share of late flights says little: single days of 2013 go from 4 % to 79 %.
+# Below so many labels their share says little: single days go from almost none to almost all.
 _LABELS = 5000
+_ROLES = ("partition", "event_time", "label", "label_time", "label_end")
 
 
 def suites() -> tuple[Suite, ...]:
-    """The training set's suite."""
-    return (
-        Suite(
-            table="training.flight_training_set",
-            gate="training",
-            key=("flight_id", "label_known_at"),
-            day=day_column("flight_date"),
-            rows=(
-                *not_null("flight_id", "flight_date", "predict_at", "is_late_15", "label_known_at"),
-                unique("flight_id", "label_known_at"),
-                between("arr_delay_minutes", -120, 2880),
-            ),
-            rules={
-                "late_from_15_minutes_on": "is_late_15 = (arr_delay_minutes >= 15)",
-                "label_known_after_prediction": "label_known_at > predict_at",
-                "label_superseded_later": (
-                    "label_superseded_at is null or label_superseded_at > label_known_at"
-                ),
-                **NO_LEAK,
+    """A suite for each training set, by name."""
+    nodes = [node for node in manifest()["nodes"].values() if node["resource_type"] == "model"]
+    gated = [node for node in nodes if node["config"]["meta"].get("gate") == "training"]
+    return tuple(_suite(node) for node in sorted(gated, key=lambda node: node["name"]))
+
+
+def _suite(node: Mapping[str, Any]) -> Suite:
+    meta = node["config"]["meta"]
+    roles = column_roles(node["name"])
+    entity = tuple(column for column, role in roles if role == "entity")
+    named = {role: column for column, role in roles}
+    missing = [role for role in _ROLES if role not in named]
+    if missing or not entity:
+        raise LakehouseError(
+            f"training set {node['name']}: no column has the role {', '.join(missing) or 'entity'}",
+            f"give it in {node['patch_path'] or 'a YAML'}: config: {{meta: {{role: …}}}}",
+        )
+    day, asked_at, label, known_at, ends_at = (named[role] for role in _ROLES)
+    most_rows = [meta["rows_per_day"]] if "rows_per_day" in meta else []
+    low, high = meta.get("label_share", (0, 1))
+    return Suite(
+        table=f"{node['schema']}.{node['alias']}",
+        gate="training",
+        key=(*entity, known_at),
+        day=day_column(day),
+        rows=(*not_null(*entity, day, asked_at, label, known_at), unique(*entity, known_at)),
+        rules={
+            **{str(name): str(sql) for name, sql in meta.get("row_rules", {}).items()},
+            "label_known_after_prediction": f"{known_at} > {asked_at}",
+            "label_superseded_later": f"{ends_at} is null or {ends_at} > {known_at}",
+            **{
+                f"{time}_before_prediction": f"{time} is null or {time} <= {asked_at}"
+                for time in feature_times(node["unique_id"])
             },
-            daily=Profile(
-                {"excess_labels": "count_if(label_superseded_at is null) - count(distinct flight_id)"},
-                (at_most("row_count", 2400), at_most("excess_labels", 0)),
-            ),
-            whole=Profile(
-                {"late_share": f"if(count(*) >= {_LABELS}, avg(if(is_late_15, 1, 0)), null)"},
-                (between("late_share", 0.1, 0.4),),
-            ),
+        },
+        daily=Profile(
+            {"excess_labels": f"count_if({ends_at} is null) - count(distinct {', '.join(entity)})"},
+            (*(at_most("row_count", each) for each in most_rows), at_most("excess_labels", 0)),
+        ),
+        whole=Profile(
+            {"label_share": f"if(count(*) >= {_LABELS}, avg(cast({label} as int)), null)"},
+            (between("label_share", low, high),),
         ),
     )
+
+
+def feature_times(model: str) -> list[str]:
+    """The columns that a model's test `known_by` compares with the time of the prediction.
+
+    Args:
+        model: dbt's unique id of it.
+    """
+    return [
+        str(time)
+        for test in manifest()["nodes"].values()
+        if test.get("attached_node") == model and test.get("test_metadata", {}).get("name") == "known_by"
+        for time in test["test_metadata"]["kwargs"]["times"]
+    ]

@@ -1,7 +1,6 @@
 {{
     config(
         day='flight_date',
-        meta={'gate': 'training'},
         reached_by=[
             {'model': 'flight_features'},
             {'model': 'int_flight_events', 'day': 'flight_date', 'staged': 'stg_flight_events'},

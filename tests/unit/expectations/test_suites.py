@@ -16,6 +16,8 @@ from expectations.suite import (
     within_days,
 )
 from expectations.suites import suites_of
+from expectations.suites.features import NO_LEAK
+from lakehouse.dbt.project import manifest
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
 
@@ -60,6 +62,31 @@ def test_every_stored_feature_time_is_compared_with_the_prediction_time() -> Non
     }
     (suite,) = (suite for suite in suites_of("features") if suite.table == "features.flight_features")
     assert times == {name.removesuffix("_before_prediction") for name in suite.rules} - {"two_hours_ahead"}
+
+
+def test_the_suite_of_a_training_set_is_what_its_yaml_says() -> None:
+    (suite,) = (suite for suite in suites_of("training") if suite.table == "training.flight_training_set")
+    assert suite.key == ("flight_id", "label_known_at")
+    assert suite.day is not None and suite.day.sql == "flight_date"
+    assert suite.rules["delay_is_plausible"] == "arr_delay_minutes between -120 and 2880"
+    assert suite.rules["label_known_after_prediction"] == "label_known_at > predict_at"
+    assert NO_LEAK.items() <= suite.rules.items()
+    claims = {each.says for each in _expectations(suite)}
+    assert {
+        "is_late_15 is there",
+        "(flight_id, label_known_at) occurs once",
+        "row_count is at most 2400",
+        "label_share lies between 0.1 and 0.4",
+    } <= claims
+
+
+def test_every_model_gated_as_a_training_set_has_a_suite() -> None:
+    gated = {
+        f"{node['schema']}.{node['alias']}"
+        for node in manifest()["nodes"].values()
+        if node["resource_type"] == "model" and node["config"]["meta"].get("gate") == "training"
+    }
+    assert {suite.table for suite in suites_of("training")} == gated != set()
 
 
 def test_rules_of_bronze_are_those_of_dbts_yaml() -> None:

@@ -57,6 +57,8 @@ def materialize(
             "checks": f"{len(summary.checks) - len(failed)} passed, {len(failed)} failed",
         }
     )
+    for asset, reason in summary.skipped.items():
+        console.print(f"skipped: {asset}: {reason}", markup=False)
     for check in failed:
         console.print(f"failed: {check.name} on {check.asset}", markup=False)
 

@@ -230,7 +230,8 @@ def _scored(
     known = _of_entity(spark.table(population), key).select(columns.partition).collect()
     if not known:
         raise LakehouseError(f"{population} has no {_text(key)}", "is it written as it stands there?")
-    raise LakehouseError(unscored, f"if it is due by now: lakehouse score --date {known[0][0]}")
+    again = f"lakehouse score --spec {spec.name} --date {known[0][0]}"
+    raise LakehouseError(unscored, f"if it is due by now: {again}")
 
 
 def _prediction(row: Row) -> Prediction:

@@ -96,7 +96,7 @@ def model_by_alias(name: str, alias: str) -> ModelVersion:
         known = ", ".join(sorted(aliases(name))) or "none"
         raise LakehouseError(
             f"model {name} has no alias {alias} (it has: {known})",
-            "train one first: lakehouse train --as-of 2013-10-01",
+            "train one first: lakehouse train --spec SPEC --as-of 2013-10-01",
         )
     return model_version(name, version)
 

@@ -16,6 +16,9 @@ from orchestration.instance import open_instance
 from orchestration.partitions import DAYS, range_tags
 from orchestration.resources import FULL_REFRESH_TAG
 
+# An asset that has nothing to do yet is observed instead of materialized; this metadata says why.
+SKIPPED = "skipped"
+
 
 @dataclass(frozen=True)
 class StepSummary:
@@ -41,6 +44,7 @@ class RunSummary:
     Args:
         materialized: assets, each with the number of its partitions (1 where it has none).
         metadata: the last materialization's metadata of each asset, as plain values.
+        skipped: assets that had nothing to do yet, and why.
     """
 
     run_id: str
@@ -49,6 +53,7 @@ class RunSummary:
     materialized: dict[str, int]
     checks: list[CheckSummary]
     metadata: dict[str, dict[str, Any]]
+    skipped: dict[str, str]
 
 
 def materialize(
@@ -180,6 +185,7 @@ def _summary(run_id: str, seconds: float, events: Sequence[DagsterEvent]) -> Run
     materialized: dict[str, int] = {}
     checks: list[CheckSummary] = []
     metadata: dict[str, dict[str, Any]] = {}
+    skipped: dict[str, str] = {}
     for event in events:
         if event.event_type is DagsterEventType.STEP_SUCCESS:
             took = event.step_success_data.duration_ms / 1000
@@ -189,9 +195,13 @@ def _summary(run_id: str, seconds: float, events: Sequence[DagsterEvent]) -> Run
             name = made.asset_key.to_user_string()
             materialized[name] = materialized.get(name, 0) + 1
             metadata[name] = {key: value.value for key, value in made.metadata.items()}
+        elif event.event_type is DagsterEventType.ASSET_OBSERVATION:
+            observed = event.asset_observation_data.asset_observation
+            if SKIPPED in observed.metadata:
+                skipped[observed.asset_key.to_user_string()] = str(observed.metadata[SKIPPED].value)
         elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
             checked = event.asset_check_evaluation_data
             checks.append(
                 CheckSummary(checked.asset_key.to_user_string(), checked.check_name, checked.passed)
             )
-    return RunSummary(run_id, seconds, steps, materialized, checks, metadata)
+    return RunSummary(run_id, seconds, steps, materialized, checks, metadata, skipped)

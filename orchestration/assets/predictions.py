@@ -1,5 +1,9 @@
-"""Predictions: one asset a spec, the scores of a day's rows by the champion; a range in one go."""
+"""Predictions: one asset a spec, the scores of a day's rows by the champion; a range in one go.
 
+A spec without a champion scores nothing yet: its asset is skipped and says so, and the run goes on.
+"""
+
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -10,13 +14,17 @@ from ml.spec import Spec, load_spec, spec_names
 from orchestration.assets.models import champion_key
 from orchestration.owners import ML
 from orchestration.partitions import DAYS, ONE_RUN, days_of
+from orchestration.run import SKIPPED
 from orchestration.table_metadata import table_metadata
 from orchestration.translator import published_key, table_key
 
 
-def _predictions_asset(spec: Spec) -> dg.AssetsDefinition:
+def predictions_asset(spec: Spec) -> dg.AssetsDefinition:
+    """The scores of a spec's champion."""
+    key = table_key(spec.predictions_table)
+
     @dg.asset(
-        key=table_key(spec.predictions_table),
+        key=key,
         deps=[
             champion_key(spec),
             table_key(f"training.{spec.scoring_model}"),
@@ -25,21 +33,31 @@ def _predictions_asset(spec: Spec) -> dg.AssetsDefinition:
         group_name="predictions",
         description=(
             f"{spec.description}: the champion's scores. Insert-only, each with the model and feature "
-            "versions that made it; the same score twice is one row."
+            "versions that made it; the same score twice is one row. Skipped as long as there is no champion."
         ),
         owners=[ML],
         kinds={"pytorch", "spark", "deltalake"},
         partitions_def=DAYS,
         backfill_policy=ONE_RUN,
+        output_required=False,
     )
-    def score_days(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    def score_days(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         # torch and MLflow take seconds to import, and whoever only looks at the graph doesn't need them.
+        from ml.registry import CHAMPION, aliases
         from ml.score import score
 
+        if CHAMPION not in aliases(spec.registered_model):
+            reason = (
+                f"model {spec.registered_model} has no champion yet, so nothing is scored; "
+                f"train it: `lakehouse train --spec {spec.name} --as-of DAY`"
+            )
+            context.log.warning(reason)
+            context.log_event(dg.AssetObservation(key, metadata={SKIPPED: reason}))
+            return
         require_passed(spark_session(), "features")
         first, last = days_of(context)
         scored = score(spark_session(), spec, first, last, progress=context.log.info)
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata={
                 **table_metadata(spec.predictions_table),
                 "rows_scored": scored.rows_scored,
@@ -55,4 +73,4 @@ def _predictions_asset(spec: Spec) -> dg.AssetsDefinition:
 
 def predictions_assets() -> list[dg.AssetsDefinition]:
     """One asset a spec."""
-    return [_predictions_asset(load_spec(name)) for name in spec_names()]
+    return [predictions_asset(load_spec(name)) for name in spec_names()]

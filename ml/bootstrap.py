@@ -4,6 +4,8 @@ Flights of one day share its weather and its delays, so that rows say less than 
 that are drawn.
 """
 
+import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +23,10 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and where it lies at some confidence; without ends where there are too few days to tell."""
+    """A figure and where it lies at some confidence; without ends where there are too few days to tell.
+
+    That is also where some draw of days has no row with the label, so that a rank such as AUC has no value.
+    """
 
     estimate: float
     low: float
@@ -58,15 +63,19 @@ def over_days(
     every = np.arange(len(unique))
     if len(unique) < 2:
         return Interval(drawn_days(every), float("-inf"), float("inf"))
-    drawn: Any = scipy.stats.bootstrap(
-        (every,),
-        drawn_days,
-        vectorized=False,
-        n_resamples=draws,
-        confidence_level=confidence,
-        method="percentile",
-        rng=np.random.default_rng(SEED),
-    )
-    return Interval(
-        drawn_days(every), float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
-    )
+    with warnings.catch_warnings():
+        # A draw without a value makes the ends NaN, which is told apart below.
+        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
+        drawn: Any = scipy.stats.bootstrap(
+            (every,),
+            drawn_days,
+            vectorized=False,
+            n_resamples=draws,
+            confidence_level=confidence,
+            method="percentile",
+            rng=np.random.default_rng(SEED),
+        )
+    low, high = float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
+    if math.isnan(low) or math.isnan(high):
+        low, high = float("-inf"), float("inf")
+    return Interval(drawn_days(every), low, high)

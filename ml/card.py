@@ -18,6 +18,8 @@ Array = npt.NDArray[Any]
 
 # Fewer flights than these say nothing about a segment; its interval needs no more draws than to be seen.
 FEWEST_ROWS, DRAWS = 200, 100
+# So many at least must have the label, and so many not: AUC is of their pairs.
+FEWEST_OF_EACH = 10
 SHOWN_FEATURES = 15
 
 
@@ -46,7 +48,7 @@ class Measured:
         overall: metric → its figure and interval.
         calibration_error: see `ml.evaluate.Calibration`.
         importance: feature → AUC lost when it is shuffled, largest first.
-        left_out: values of segments with too few rows, by column.
+        left_out: values of segments with too few rows to be measured, by column.
     """
 
     rows: int
@@ -81,7 +83,8 @@ def measure(
     for name, values in columns.items():
         for value in sorted(map(str, np.unique(values)), key=_numbers_by_size):
             here = np.flatnonzero(values == value)
-            if len(here) < FEWEST_ROWS or len(np.unique(labels[here])) < 2:
+            labelled = np.count_nonzero(labels[here])
+            if len(here) < FEWEST_ROWS or min(labelled, len(here) - labelled) < FEWEST_OF_EACH:
                 left_out[name] = left_out.get(name, 0) + 1
             else:
                 found.append(_segment(name, value, labels[here], scores[here], dates[here]))
@@ -175,7 +178,8 @@ def model_card(manifest: Manifest, run_id: str, measured: Measured) -> str:
             "- nothing is known of seasons that the training rows lack",
             f"- categories with fewer than {spec.encoding.rare_below} training rows count as unseen",
             *(
-                f"- {count} values of {name} have fewer than {FEWEST_ROWS} rows: not measured"
+                f"- {count} values of {name} have fewer than {FEWEST_ROWS} rows, or fewer than "
+                f"{FEWEST_OF_EACH} with or without the label: not measured"
                 for name, count in measured.left_out.items()
             ),
             *(f"- ranks worse than overall: {each.column} {each.value}, AUC {each.auc}" for each in weak),

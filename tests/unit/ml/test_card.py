@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from ml.card import measure
 from ml.evaluate import auc, log_loss
@@ -44,3 +45,20 @@ def test_segments_are_in_order_and_small_ones_are_counted_not_measured() -> None
         ("month", "2013-09"),
     ]
     assert found.left_out == {"hour": 1}
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_rare_label_is_measured_where_it_is_and_its_interval_open_where_days_lack_it() -> None:
+    """Sixty rows of two days have the label; nine of them are of one carrier."""
+    labels = np.zeros(COUNT)
+    unusual = np.isin(DAYS, [np.datetime64("2013-08-21"), np.datetime64("2013-08-22")])
+    labels[np.flatnonzero(unusual & (CARRIERS == "AA"))[:9]] = 1
+    labels[np.flatnonzero(unusual & (CARRIERS == "UA"))[:51]] = 1
+
+    found = measure(ROWS, labels, SCORES, "day", ["carrier"], {})
+    (measured,) = (each for each in found.segments if each.column == "carrier")
+    assert measured.value == "UA"
+    assert found.left_out == {"carrier": 1, "month": 1}
+    assert np.isfinite(measured.auc.estimate)
+    assert (measured.auc.low, measured.auc.high) == (-np.inf, np.inf)
+    assert np.isfinite([found.overall["brier"].low, found.overall["brier"].high]).all()

@@ -10,6 +10,7 @@ import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from expectations.suite import Gate
+from ml.spec import load_spec, spec_names
 from orchestration.assets.gates import tables_of
 
 SNAPSHOT = Path(__file__).with_name("graph.txt")
@@ -89,6 +90,32 @@ def test_nothing_reads_a_gated_table_across_its_gate(graph: AssetGraph) -> None:
             continue
         crossed = {key.to_user_string() for key in node.parent_keys} & gated
         assert not crossed, f"{node.key.to_user_string()} reads {crossed}"
+
+
+@pytest.mark.parametrize("name", spec_names())
+def test_every_spec_has_its_training_set_model_champion_and_scores(graph: AssetGraph, name: str) -> None:
+    spec = load_spec(name)
+
+    def parents(key: str) -> set[str]:
+        found = graph.get(dg.AssetKey.from_user_string(key)).parent_keys
+        return {parent.to_user_string() for parent in found}
+
+    assert f"training/{spec.training_model}" in parents("gates/training")
+    assert parents(f"models/{name}") == {f"published/{spec.training_model}"}
+    assert parents(f"champions/{name}") == {f"models/{name}"}
+    assert f"champions/{name}" in parents(spec.predictions_table.replace(".", "/"))
+
+
+def test_a_days_run_scores_every_spec_and_trains_none() -> None:
+    from orchestration.definitions import defs
+
+    def of_job(name: str) -> set[str]:
+        keys = defs.resolve_job_def(name).asset_layer.executable_asset_keys
+        return {key.to_user_string() for key in keys if key.path[0] in ("models", "champions", "predictions")}
+
+    names = spec_names()
+    assert of_job("daily") == {load_spec(name).predictions_table.replace(".", "/") for name in names}
+    assert of_job("retrain") == {f"{kind}/{name}" for name in names for kind in ("models", "champions")}
 
 
 def test_nothing_runs_by_itself_until_someone_turns_it_on() -> None:

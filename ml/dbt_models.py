@@ -24,9 +24,7 @@ class DbtModels:
         Raises:
             LakehouseError: there is no such model, or its roles don't fit together.
         """
-        columns: Mapping[str, Any] = self._node(model)["columns"]
-        roles = {name: _meta(column).get("role") for name, column in columns.items()}
-        return columns_from_roles(model, {name: str(role) for name, role in roles.items() if role})
+        return columns_from_roles(model, project.roles_of(self._node(model), self._node))
 
     def table(self, model: str) -> str:
         """`schema.table` of a model.
@@ -88,7 +86,7 @@ class DbtModels:
             LakehouseError: there is no such model.
         """
         columns: Mapping[str, Any] = self._node(model)["columns"]
-        return {name: _meta(column) for name, column in columns.items()}
+        return {name: project.meta_of(column) for name, column in columns.items()}
 
     def grain(self, model: str) -> tuple[str, ...]:
         """The columns that name a row, as its test `unique_combination` or `unique` has them; else none."""
@@ -120,8 +118,3 @@ def current_models() -> DbtModels:
 
 def _table(node: Mapping[str, Any]) -> str:
     return f"{node['schema']}.{node['alias']}"
-
-
-def _meta(column: Mapping[str, Any]) -> Mapping[str, Any]:
-    """dbt 1.10 moved a column's meta below config, and fills both."""
-    return column.get("config", {}).get("meta") or column.get("meta") or {}

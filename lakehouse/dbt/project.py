@@ -69,7 +69,7 @@ def model(name: str, project: Path = PROJECT_ROOT) -> dict[str, Any]:
 
 
 def column_roles(name: str, project: Path = PROJECT_ROOT) -> list[tuple[str, str]]:
-    """The columns of a model that have a role (`config: meta: role` in its YAML), in the YAML's order.
+    """The columns of a model that have a role, in the YAML's order; see `roles_of`.
 
     Returns:
         pairs of column and role: entity, event_time, label, label_time, label_end, partition, numeric or
@@ -78,17 +78,33 @@ def column_roles(name: str, project: Path = PROJECT_ROOT) -> list[tuple[str, str
     Raises:
         LakehouseError: there is no such model, or none of its columns has a role.
     """
-    roles: list[tuple[str, str]] = []
-    for column in model(name, project)["columns"].values():
-        role = column.get("config", {}).get("meta", {}).get("role") or column.get("meta", {}).get("role")
-        if role:
-            roles.append((str(column["name"]), str(role)))
+    roles = list(roles_of(model(name, project), lambda other: model(other, project)).items())
     if not roles:
         raise LakehouseError(
             f"no column of dbt's model {name} has a role",
             f"give its columns `config: {{meta: {{role: …}}}}` in {model(name, project)['patch_path']}",
         )
     return roles
+
+
+def roles_of(node: Mapping[str, Any], find: Callable[[str], Mapping[str, Any]]) -> dict[str, str]:
+    """Column → role, as a model's YAML says (`config: meta: role`), in its order; only columns that have one.
+
+    A model whose own meta says `roles_from: other` takes the roles of that model's columns of the same name.
+
+    Args:
+        node: the model's, in the manifest.
+        find: the manifest's node of a model by its name.
+    """
+    other = meta_of(node).get("roles_from")
+    taken = {} if other is None else roles_of(find(str(other)), find)
+    roles = {name: meta_of(column).get("role") or taken.get(name) for name, column in node["columns"].items()}
+    return {name: str(role) for name, role in roles.items() if role}
+
+
+def meta_of(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The meta of a model or a column in the manifest: dbt 1.10 moved it below config, and fills both."""
+    return part.get("config", {}).get("meta") or part.get("meta") or {}
 
 
 def run_dbt(

@@ -95,6 +95,21 @@ def calibration(labels: Array, scores: Array, bins: int = 20) -> Calibration:
     return Calibration(tuple(mean_score.tolist()), tuple(label_rate.tolist()), tuple(rows[filled].tolist()))
 
 
+def calibration_by_month(labels: Array, scores: Array, days: Array) -> dict[str, Calibration]:
+    """Calibration of all rows, and of each month where there are several.
+
+    Args:
+        labels, scores: `(rows,)`.
+        days: `(rows,)`, dates.
+    """
+    months = days.astype("datetime64[M]")
+    found = {"all": calibration(labels, scores)}
+    if len(np.unique(months)) > 1:
+        for month in np.unique(months):
+            found[str(month)] = calibration(labels[months == month], scores[months == month])
+    return found
+
+
 def metrics(labels: Array, scores: Array) -> dict[str, float]:
     """All metrics by name.
 

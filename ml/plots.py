@@ -57,12 +57,19 @@ def precision_recall_curve(labels: Array, scores: Array) -> Figure:
     return figure
 
 
-def calibration_curve(measured: Calibration) -> Figure:
-    """Observed rate against mean score, in bins of as many rows."""
-    figure, axes = _figure(f"Calibration, expected error {measured.error:.3f}", "mean score", "observed rate")
-    top = max(0.05, *measured.mean_score, *measured.label_rate)
+def calibration_curve(measured: Mapping[str, Calibration]) -> Figure:
+    """Observed rate against mean score, in bins of as many rows.
+
+    Args:
+        measured: as `ml.evaluate.calibration_by_month` gives it: all rows first, then months.
+    """
+    (_, whole), *months = measured.items()
+    figure, axes = _figure(f"Calibration, expected error {whole.error:.3f}", "mean score", "observed rate")
+    top = max(0.05, *(max(*each.mean_score, *each.label_rate) for each in measured.values()))
     axes.plot([0, top], [0, top], color="grey", linestyle=":", label="perfect")
-    axes.plot(measured.mean_score, measured.label_rate, marker="o", label="validation")
+    axes.plot(whole.mean_score, whole.label_rate, marker="o", label="all rows")
+    for month, each in months:
+        axes.plot(each.mean_score, each.label_rate, alpha=0.6, label=f"{month}, {each.error:.3f}")
     axes.legend()
     return figure
 

@@ -16,16 +16,17 @@ from pyspark.sql import SparkSession
 
 from lakehouse.delta.table import TableVersion, location
 from lakehouse.errors import LakehouseError
+from ml import plots
 from ml.bootstrap import DRAWS, Interval, over_days
 from ml.data.arrow import ArrowTable
 from ml.data.tensors import labels_of
 from ml.data.training_set import read_arrow
-from ml.evaluate import METRICS, metrics
+from ml.evaluate import METRICS, Calibration, calibration_by_month, metrics
 from ml.manifest import Manifest, manifest_of
 from ml.model.bundle import Bundle
 from ml.registry import CHALLENGER, CHAMPION, ModelVersion, model_by_alias, promote, tag_version
 from ml.spec import PromotionSpec, Spec
-from ml.tracking import log_bytes
+from ml.tracking import log_bytes, log_pictures
 
 Array = npt.NDArray[Any]
 
@@ -54,6 +55,7 @@ class Decision:
 
     Args:
         champion_metrics, challenger_metrics: on the evaluation set, by name; see `ml.evaluate.metrics`.
+        challenger_calibration: of all rows, and by month; see `ml.evaluate.calibration_by_month`.
         metric: what the rule looks at.
         reason: the rule and its figures, in words.
     """
@@ -64,6 +66,7 @@ class Decision:
     evaluation: EvaluationSet
     champion_metrics: dict[str, float]
     challenger_metrics: dict[str, float]
+    challenger_calibration: dict[str, Calibration]
     metric: str
     gain: Interval
     promoted: bool
@@ -75,8 +78,8 @@ def promote_if_better(
 ) -> Decision:
     """Compare challenger and champion, promote the challenger if the spec's rule holds, and write it down.
 
-    The decision is logged with the challenger's run, as `promotion/against_version_N.json`, and its reason is
-    the tag `promotion` of the challenger's version.
+    The decision is logged with the challenger's run, as `promotion/against_version_N.json`, with a picture of
+    its calibration on these rows, by month; its reason is the tag `promotion` of the challenger's version.
 
     Raises:
         LakehouseError: there is no challenger or no champion, or no row that both can be measured on.
@@ -86,6 +89,8 @@ def promote_if_better(
     decision = decide(spark, spec.promotion, champion, challenger, progress)
     name = f"promotion/against_version_{champion.version}.json"
     log_bytes(challenger.run_id, name, json.dumps(asdict(decision), default=str, indent=1).encode())
+    picture = plots.calibration_curve(decision.challenger_calibration)
+    log_pictures(challenger.run_id, {f"calibration_against_version_{champion.version}": picture})
     tag_version(decision.model_name, decision.challenger, "promotion", decision.reason)
     # Last: whoever is stopped before this still has the challenger, and gives the command again.
     if decision.promoted:
@@ -152,6 +157,7 @@ def decide(
         evaluation=evaluation,
         champion_metrics=metrics(labels, before),
         challenger_metrics=metrics(labels, after),
+        challenger_calibration=calibration_by_month(labels, after, days),
         metric=rule.metric,
         gain=gain,
         promoted=promoted,

@@ -28,7 +28,7 @@ from ml.data.tensors import labels_of, to_tensors
 from ml.data.training_set import Split, TrainingSet, read_arrow, read_spark, split, training_set
 from ml.dbt_models import DbtModels, current_models
 from ml.environment import code, environment
-from ml.evaluate import calibration, fit_baseline, metrics, permutation_importance
+from ml.evaluate import calibration_by_month, fit_baseline, metrics, permutation_importance
 from ml.leaks import refuse_leaks
 from ml.lineage import pin, pin_upstream
 from ml.manifest import PROTOCOL_VERSION, Content, Manifest, SplitRecord
@@ -229,6 +229,7 @@ def _fit(
     bundle, fitted = fit_bundle(spec, pinned, rows, parts, progress, _epoch_log(run_id), checkpoints)
     validation = rows.filter(pa.array(parts.validation))
     labels = labels_of(validation, str(pinned.columns.label))
+    days = validation.column(pinned.columns.partition).cast(pa.date32()).to_numpy()
     scores = bundle.predict(validation)
     progress("measuring what each feature is worth")
     chosen = np.random.default_rng(spec.training.seed).permutation(validation.num_rows)[:IMPORTANCE_ROWS]
@@ -240,7 +241,7 @@ def _fit(
         "loss": plots.loss_curve(fitted.epochs, fitted.best),
         "roc": plots.roc_curve(labels, scores),
         "precision_recall": plots.precision_recall_curve(labels, scores),
-        "calibration": plots.calibration_curve(calibration(labels, scores)),
+        "calibration": plots.calibration_curve(calibration_by_month(labels, scores, days)),
         "feature_importance": plots.feature_importance(importance),
     }
     progress("measuring it by segment")

@@ -47,6 +47,7 @@ def test_a_better_challenger_takes_over_an_equal_and_a_worse_one_do_not(own: Pla
     logged = json.loads(artifact(better, "promotion/against_version_1.json").read_text())
     assert logged["evaluation"]["table"]["version"] == 0
     assert logged["challenger_metrics"] == decision.challenger_metrics
+    assert artifact(better, "plots/calibration_against_version_1.png").read_bytes().startswith(b"\x89PNG")
     tags = client().get_model_version(spec.registered_model, "2").tags
     assert tags["promotion"] == decision.reason
 

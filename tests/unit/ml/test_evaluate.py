@@ -10,6 +10,7 @@ from ml.evaluate import (
     average_precision,
     brier,
     calibration,
+    calibration_by_month,
     fit_baseline,
     log_loss,
     metrics,
@@ -50,6 +51,15 @@ def test_calibration_error_is_the_gap_between_score_and_rate() -> None:
     measured = calibration(labels, scores, bins=2)
     assert measured.rows == (500, 500)
     assert measured.error == pytest.approx((0.3 + 0.2) / 2)
+
+
+def test_calibration_by_month_tells_a_month_that_is_off_from_one_that_is_not() -> None:
+    days = np.where(np.arange(1000) < 500, np.datetime64("2013-09-30"), np.datetime64("2013-10-01"))
+    labels = np.array([0, 1] * 500, dtype=np.float64)
+    measured = calibration_by_month(labels, np.where(np.arange(1000) < 500, 0.5, 0.7), days)
+    assert list(measured) == ["all", "2013-09", "2013-10"]
+    assert [round(each.error, 3) for each in measured.values()] == [0.1, 0.0, 0.2]
+    assert list(calibration_by_month(labels[:500], np.full(500, 0.5), days[:500])) == ["all"]
 
 
 def test_baseline_rates_and_a_value_never_seen() -> None:

@@ -30,6 +30,7 @@ COMMANDS = {
     "release": Entry("commands.release:release", "Publish the tables of a gate that passed."),
     "override": Entry("commands.override:override", "Let a failed table through, by name and with a reason."),
     "train": Entry("commands.train:train", "Train, log and register a model as of a date."),
+    "tune": Entry("commands.tune:tune", "Search a spec's space for better settings, within a time."),
     "promote": Entry("commands.promote:promote", "Make the challenger the champion, if it is better."),
     "rollback": Entry("commands.rollback:rollback", "Make the champion before this one the champion again."),
     "score": Entry("commands.score:score", "Score a day or a range of days into the predictions table."),

@@ -1,11 +1,13 @@
 """Pictures of a training, as matplotlib figures."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lakehouse.delta.row_diff import RowDiff
 from ml.evaluate import Calibration, auc, average_precision, untyped_metrics
@@ -104,6 +106,20 @@ def run_diff(
         axes.margins(x=0.2)
         axes.set_title(title)
         axes.grid(alpha=0.3, axis="x")
+    return figure
+
+
+def search_history(
+    metric: str, finished: Mapping[int, float], pruned: Mapping[int, float], more_is_better: bool
+) -> Figure:
+    """Each trial's metric by its number, and the best so far."""
+    figure, axes = _figure("Search", "trial", metric)
+    axes.plot(list(finished), list(finished.values()), "o", label="finished")
+    axes.plot(list(pruned), list(pruned.values()), "x", color="grey", label="pruned")
+    best = list(accumulate(finished.values(), max if more_is_better else min))
+    axes.step(list(finished), best, where="post", label="best so far")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend()
     return figure
 
 

@@ -1,11 +1,23 @@
 """What a model is, as data: `ml/specs/<name>.yml`, checked."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
@@ -86,11 +98,60 @@ class PromotionSpec(_Part):
     min_days: int = Field(default=14, ge=2)
 
 
+class Range(_Part):
+    """Numbers that a search may try for a field: from `low` to `high`, both included.
+
+    Args:
+        log: as many tries between 0.001 and 0.01 as between 0.01 and 0.1.
+    """
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ascending(self) -> "Range":
+        if not self.low < self.high:
+            raise ValueError(f"low {self.low} is not below high {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"log needs low above 0, not {self.low}")
+        return self
+
+    @property
+    def tried(self) -> tuple[Any, ...]:
+        """The values to check: what lies between them is valid if they are."""
+        return self.low, self.high
+
+
+class Choices(_Part):
+    """Values that a search may try for a field, of whatever type the field has."""
+
+    choices: tuple[Any, ...] = Field(min_length=2)
+
+    @property
+    def tried(self) -> tuple[Any, ...]:
+        """The values to check."""
+        return self.choices
+
+
+def _kind(value: Any) -> str:
+    is_choices = isinstance(value, Choices) or (isinstance(value, dict) and "choices" in value)
+    return "choices" if is_choices else "range"
+
+
+Dimension = Annotated[
+    Annotated[Range, Tag("range")] | Annotated[Choices, Tag("choices")], Discriminator(_kind)
+]
+# Parts of a spec whose fields may be searched.
+_SEARCHED = ("encoding", "network", "training")
+
+
 class Spec(_Part):
     """One model: what it is trained on, how, and where its scores go. Fields as commented in the YAML.
 
     Args:
         leak_auc: a feature that alone tells the label with a higher AUC is refused; see `ml.leaks`.
+        tune: the space of `ml.tune`, by dotted field name. No part of what was trained: it is not dumped.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -112,6 +173,50 @@ class Spec(_Part):
     # Runs of before there were a limit and a rule have none in their manifest.
     leak_auc: float = Field(default=0.95, gt=0.5, le=1)
     promotion: PromotionSpec = PromotionSpec()
+    tune: dict[str, Dimension] = Field(default={}, exclude=True)
+
+    @field_validator("tune")
+    @classmethod
+    def _in_range(cls, space: dict[str, Dimension], info: ValidationInfo) -> dict[str, Dimension]:
+        """Every value that a search may try must be one that the field may have."""
+        parts = {name: info.data[name] for name in _SEARCHED if name in info.data}
+        known = [f"{part}.{field}" for part, found in parts.items() for field in type(found).model_fields]
+        if len(parts) < len(_SEARCHED):
+            return space  # A part is wrong itself, and named.
+        for name, dimension in space.items():
+            if name not in known:
+                raise ValueError(f"{name}: no such field; known: {', '.join(known)}")
+            part, _, field = name.partition(".")
+            own = parts[part].model_dump()
+            if isinstance(dimension, Range) and not isinstance(own[field], int | float):
+                raise ValueError(f"{name}: a range is of numbers, {own[field]} is none; give choices")
+            for value in dimension.tried:
+                try:
+                    type(parts[part]).model_validate(own | {field: value})
+                except ValidationError as error:
+                    raise ValueError(f"{name}: {value}: {error.errors()[0]['msg']}") from error
+        return space
+
+    def value(self, name: str) -> Any:
+        """What a field of `encoding`, `network` or `training` has.
+
+        Args:
+            name: such as `training.learning_rate`.
+        """
+        part, _, field = name.partition(".")
+        return getattr(getattr(self, part), field)
+
+    def having(self, values: Mapping[str, Any]) -> "Spec":
+        """This spec with other values, checked, and without a space.
+
+        Args:
+            values: by dotted field name.
+        """
+        data = self.model_dump()
+        for name, value in values.items():
+            part, _, field = name.partition(".")
+            data[part][field] = value
+        return Spec.model_validate(data)
 
 
 def spec_names(folder: Path = SPECS_DIR) -> list[str]:

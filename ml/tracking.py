@@ -39,9 +39,20 @@ def client() -> MlflowClient:
 
 
 @contextmanager
-def training_run(experiment: str, name: str) -> Generator[str]:
-    """A run of an experiment; it ends as failed when the block raises. Gives the run's id."""
+def training_run(experiment: str, name: str, resumed: str | None = None) -> Generator[str]:
+    """A run of an experiment; it ends as failed when the block raises. Gives the run's id.
+
+    Args:
+        resumed: the id of a run to go on with, instead of a new one.
+
+    Raises:
+        LakehouseError: there is no run to go on with.
+    """
     connection = client()
+    if resumed is not None:
+        with mlflow.start_run(run_id=find_run(resumed).info.run_id):
+            yield resumed
+        return
     found = connection.get_experiment_by_name(experiment)
     if found is None:
         location = (settings().mlflow_dir / "artifacts" / experiment).as_uri()

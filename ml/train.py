@@ -23,8 +23,9 @@ from ml import plots, tracking
 from ml.archive import archive
 from ml.card import Measured, measure, model_card
 from ml.data.arrow import ArrowTable
+from ml.data.encoding import Encoding
 from ml.data.fit_encoding import fit_encoding
-from ml.data.tensors import labels_of, to_tensors
+from ml.data.tensors import Tensors, labels_of, to_tensors
 from ml.data.training_set import Split, TrainingSet, read_arrow, read_spark, split, training_set
 from ml.dbt_models import DbtModels, current_models
 from ml.environment import code, environment
@@ -101,13 +102,9 @@ def train(
     """
     started = time.monotonic()
     models = models or current_models()
-    columns = models.columns(spec.training_model)
-    table = published_version(spark, models.table(spec.training_model))
-    pinned = training_set(table, columns, as_of, spec.time_zone)
-    progress(f"reading {table} as known on {as_of}")
-    rows = read_training_rows(spark, spec, pinned)
-    parts = split(rows.column(columns.partition), as_of)
-    refuse_leaks(spec, columns, rows.filter(pa.array(parts.train)), progress)
+    pinned = pin_published(spark, spec, as_of, models)
+    columns = pinned.columns
+    rows, parts = checked_rows(spark, spec, pinned, progress)
     progress(f"hashing {rows.num_rows} rows")
     code_archive = archive(PROJECT_ROOT)
     manifest = training_manifest(spark, spec, pinned, parts, models, code_archive)
@@ -115,7 +112,7 @@ def train(
         tracking.training_run(spec.name, f"{spec.name} as of {as_of}") as run_id,
         tracking.checkpoints(run_id) as folder,
     ):
-        _log_inputs(run_id, spec, manifest, code_archive)
+        log_inputs(run_id, spec, manifest, code_archive)
         return train_run(run_id, manifest, rows, parts, folder, progress, started)
 
 
@@ -159,6 +156,23 @@ def train_run(
     )
 
 
+def pin_published(spark: SparkSession, spec: Spec, as_of: date, models: DbtModels) -> TrainingSet:
+    """The published version of the spec's training set, as it was known when a local day began."""
+    table = published_version(spark, models.table(spec.training_model))
+    return training_set(table, models.columns(spec.training_model), as_of, spec.time_zone)
+
+
+def checked_rows(
+    spark: SparkSession, spec: Spec, pinned: TrainingSet, progress: Callable[[str], None]
+) -> tuple[ArrowTable, Split]:
+    """Rows and their split; a feature that tells the label is refused."""
+    progress(f"reading {pinned.table} as known on {pinned.as_of}")
+    rows = read_training_rows(spark, spec, pinned)
+    parts = split(rows.column(pinned.columns.partition), pinned.as_of)
+    refuse_leaks(spec, pinned.columns, rows.filter(pa.array(parts.train)), progress)
+    return rows, parts
+
+
 def read_training_rows(spark: SparkSession, spec: Spec, pinned: TrainingSet) -> ArrowTable:
     """The columns that training needs, straight from the table's files, ordered by entity."""
     columns = pinned.columns
@@ -166,24 +180,23 @@ def read_training_rows(spark: SparkSession, spec: Spec, pinned: TrainingSet) -> 
     return read_arrow(location(spark, pinned.table.name), pinned, names)
 
 
-def fit_bundle(
+@dataclass(frozen=True)
+class Encoded:
+    """Rows to train on and to validate with, encoded by what the former taught."""
+
+    encoding: Encoding
+    train: Tensors
+    validation: Tensors
+
+
+def encode_parts(
     spec: Spec,
     pinned: TrainingSet,
     rows: ArrowTable,
     parts: Split,
     progress: Callable[[str], None] = _say_nothing,
-    on_epoch: Callable[[Epoch], None] = lambda _: None,
-    checkpoints: Path | None = None,
-) -> tuple[Bundle, Fitted]:
-    """Encode and train, nothing logged; the same rows, spec and threads give the same weights.
-
-    Args:
-        on_epoch: told each epoch, those of a checkpoint, too.
-        checkpoints: a folder that keeps a checkpoint; where it holds one, training goes on from it.
-
-    Raises:
-        LakehouseError: a feature can't be encoded, or the checkpoint is damaged.
-    """
+) -> Encoded:
+    """Fit the encoding on the training rows, and encode."""
     columns = pinned.columns
     train_rows, validation_rows = rows.filter(pa.array(parts.train)), rows.filter(pa.array(parts.validation))
     label = str(columns.label)
@@ -198,23 +211,58 @@ def fit_bundle(
         min_bin_rows=spec.encoding.min_bin_rows,
         rare_below=spec.encoding.rare_below,
     )
+    return Encoded(
+        encoding, to_tensors(encoding, train_rows, label), to_tensors(encoding, validation_rows, label)
+    )
+
+
+def fit_encoded(
+    spec: Spec,
+    encoded: Encoded,
+    progress: Callable[[str], None],
+    on_epoch: Callable[[Epoch], None],
+    checkpoints: Path | None = None,
+) -> tuple[Bundle, Fitted]:
+    """Train on encoded rows, nothing logged; the same rows, spec and threads give the same weights.
+
+    Args:
+        on_epoch: told each epoch, those of a checkpoint, too.
+        checkpoints: a folder that keeps a checkpoint; where it holds one, training goes on from it.
+
+    Raises:
+        LakehouseError: the scores are no numbers any more, or the checkpoint is damaged.
+    """
     shape = Shape(**spec.network.model_dump())
     done = load_checkpoint(checkpoints) if checkpoints else None
     for epoch in done.epochs if done else ():
         on_epoch(epoch)
     with reproducible_torch(spec.training.seed, spec.training.threads):
-        network = TabularNetwork(encoding, shape)
+        network = TabularNetwork(encoded.encoding, shape)
         fitted = fit(
             network,
-            to_tensors(encoding, train_rows, label),
-            to_tensors(encoding, validation_rows, label),
+            encoded.train,
+            encoded.validation,
             spec.training,
             progress,
             on_epoch,
             partial(save_checkpoint, checkpoints) if checkpoints else None,
             done,
         )
-    return Bundle(network, encoding, shape), fitted
+    return Bundle(network, encoded.encoding, shape), fitted
+
+
+def fit_bundle(
+    spec: Spec,
+    pinned: TrainingSet,
+    rows: ArrowTable,
+    parts: Split,
+    progress: Callable[[str], None] = _say_nothing,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+    checkpoints: Path | None = None,
+) -> tuple[Bundle, Fitted]:
+    """Encode and train, nothing logged; see `fit_encoded`."""
+    encoded = encode_parts(spec, pinned, rows, parts, progress)
+    return fit_encoded(spec, encoded, progress, on_epoch, checkpoints)
 
 
 def _fit(
@@ -254,16 +302,21 @@ def _epoch_log(run_id: str) -> Callable[[Epoch], None]:
     logged = {metric.step for metric in tracking.client().get_metric_history(run_id, "train_loss")}
 
     def log(epoch: Epoch) -> None:
-        if epoch.number in logged:
-            return
-        measured: dict[str, float] = {"train_loss": epoch.train_loss, "epoch_seconds": epoch.seconds}
-        measured |= {f"validation_{name}": value for name, value in epoch.validation.items()}
-        mlflow.log_metrics(measured, step=epoch.number)
+        if epoch.number not in logged:
+            log_epoch(epoch)
 
     return log
 
 
-def _log_inputs(run_id: str, spec: Spec, manifest: Manifest, code_archive: bytes) -> None:
+def log_epoch(epoch: Epoch) -> None:
+    """An epoch's metrics, into the running MLflow run."""
+    measured: dict[str, float] = {"train_loss": epoch.train_loss, "epoch_seconds": epoch.seconds}
+    measured |= {f"validation_{name}": value for name, value in epoch.validation.items()}
+    mlflow.log_metrics(measured, step=epoch.number)
+
+
+def log_inputs(run_id: str, spec: Spec, manifest: Manifest, code_archive: bytes) -> None:
+    """Parameters, manifest and code, into the running MLflow run."""
     mlflow.log_params(flat(spec.model_dump(mode="json")) | {"as_of": manifest.as_of.isoformat()})
     mlflow.set_tags(
         {

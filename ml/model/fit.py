@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from lakehouse.errors import LakehouseError
 from ml.data.tensors import Batch, Tensors
 from ml.evaluate import metrics
 from ml.model.checkpoint import Checkpoint, Epoch
@@ -31,6 +32,16 @@ class Fitted:
 
     epochs: tuple[Epoch, ...]
     best: int
+
+
+class DivergedError(LakehouseError):
+    """A training whose weights grew beyond all numbers."""
+
+    def __init__(self, epoch: int, learning_rate: float) -> None:
+        super().__init__(
+            f"the training diverged: after epoch {epoch} its scores are no numbers",
+            f"choose a lower learning_rate than {learning_rate:g}",
+        )
 
 
 @contextmanager
@@ -152,6 +163,9 @@ def fit(
 
     Returns:
         the history; the network holds the weights of its best epoch, averaged over the last steps.
+
+    Raises:
+        DivergedError: an epoch's scores are no numbers any more.
     """
     batch_rows = min(budget.batch_size, len(train))
     steps = len(train) // batch_rows
@@ -166,7 +180,10 @@ def fit(
         loss = _one_epoch(training, train.batches(batch_rows), pace)
         raw_state = _copy(network.state_dict())
         network.load_state_dict(training.average.state)
-        measured = metrics(validation.labels.numpy(), _score(network, validation))
+        scores = _score(network, validation)
+        if not np.isfinite(scores).all():
+            raise DivergedError(number, budget.learning_rate)
+        measured = metrics(validation.labels.numpy(), scores)
         network.load_state_dict(raw_state)
         epoch = Epoch(number, loss, measured, time.monotonic() - started)
         training.note(epoch)

@@ -19,7 +19,7 @@ from lakehouse.errors import LakehouseError
 from ml.data.fit_encoding import fit_encoding
 from ml.data.tensors import Tensors, labels_of, to_tensors
 from ml.model.bundle import BLOCK_ROWS, Bundle
-from ml.model.fit import Epoch, Fitted, fit, reproducible_torch
+from ml.model.fit import DivergedError, Epoch, Fitted, fit, reproducible_torch
 from ml.model.network import Shape, TabularNetwork
 from ml.spec import load_spec
 
@@ -98,7 +98,9 @@ def test_no_rows_and_missing_and_unseen_values_are_scored() -> None:
         assert 0.0 < bundle.predict(rows)[0] < 1.0
 
 
-def fit_once(epochs: int = 4, patience: int = 3, seed: int = 3) -> tuple[Bundle, Fitted, list[Epoch]]:
+def fit_once(
+    epochs: int = 4, patience: int = 3, seed: int = 3, weight_decay: float = 0.05
+) -> tuple[Bundle, Fitted, list[Epoch]]:
     bundle = new_bundle()
     tensors = to_tensors(bundle.encoding, ROWS, "is_late")
     train, validation = (
@@ -111,6 +113,7 @@ def fit_once(epochs: int = 4, patience: int = 3, seed: int = 3) -> tuple[Bundle,
             "patience": patience,
             "batch_size": 100,
             "learning_rate": 0.02,
+            "weight_decay": weight_decay,
             "ema_decay": 0.9,
         }
     )
@@ -137,6 +140,12 @@ def test_training_stops_early_and_keeps_the_best_epoch() -> None:
     validation = ROWS.slice(2000)
     kept = ml.evaluate.log_loss(labels_of(validation, "is_late"), bundle.predict(validation))
     assert kept == pytest.approx(min(losses), abs=1e-6)
+
+
+def test_a_training_that_diverges_says_so() -> None:
+    with pytest.raises(DivergedError, match="after epoch 1 its scores are no numbers") as refused:
+        fit_once(weight_decay=1e30)
+    assert "lower learning_rate" in refused.value.hint
 
 
 def test_training_leaves_torch_as_it_was() -> None:

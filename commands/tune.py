@@ -9,12 +9,11 @@ import typer
 from commands.output import AsJson, console, facts, print_json, progress, table
 from lakehouse.engine.session import spark_session
 from ml.spec import load_spec
-from ml.study import Trial
 from ml.tune import tune as search
 
 EPILOG = "Example: lakehouse tune --as-of 2013-09-01 --minutes 30 (the same command again goes on)"
 
-_SHOWN = 10
+_SHOWN = 5
 
 
 def tune(
@@ -50,19 +49,19 @@ def tune(
         }
     )
     finished = [trial for trial in tuned.trials if trial.state == "finished"]
-    fields = list(tuned.best.values)
-    table(
-        "",
-        ["trial", tuned.metric, *fields, "epochs", "seconds"],
-        [_row(trial, fields) for trial in finished[:_SHOWN]],
-    )
+    shown = finished[:_SHOWN]
+    # Trials side by side: a space has more fields than a line has room for.
+    rows: list[list[object]] = [
+        [tuned.metric, *(f"{trial.metric:.4f}" for trial in shown)],
+        *([field, *(_short(trial.values[field]) for trial in shown)] for field in tuned.best.values),
+        ["epochs", *(trial.epochs for trial in shown)],
+        ["seconds", *(f"{trial.seconds:.0f}" for trial in shown)],
+    ]
+    table("", ["trial", *(f"{trial.number}{' (own)' if trial.is_own else ''}" for trial in shown)], rows)
+    console.print("own: the spec's own values")
     console.print(f"The best values, for ml/specs/{spec}.yml:\n", markup=False)
     console.print(tuned.best_yaml, markup=False, soft_wrap=True)
 
 
-def _row(trial: Trial, fields: list[str]) -> list[object]:
-    name = f"{trial.number} (the spec's own)" if trial.is_own else str(trial.number)
-    values: list[Any] = [trial.values[field] for field in fields]
-    shown = [f"{value:.4g}" if isinstance(value, float) else value for value in values]
-    metric = "" if trial.metric is None else f"{trial.metric:.4f}"
-    return [name, metric, *shown, trial.epochs, f"{trial.seconds:.0f}"]
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -182,3 +182,10 @@ def test_a_trial_that_diverges_stops_nothing_and_is_not_tried_again(tmp_path: Pa
     local.study.enqueue_trial({"training.weight_decay": 0})
     for _ in range(2):
         assert [trial.state for trial in local.search(120, 2)] == ["finished", "diverged", "finished"]
+
+
+def test_a_search_that_goes_on_draws_other_values(tmp_path: Path, warehouse: Path) -> None:
+    _, first = Local(tmp_path, RATES, epochs=1).search(120, 2)
+    _, same, second = Local(tmp_path, RATES, epochs=1).search(120, 3)
+    assert same == first
+    assert second.values != first.values

@@ -103,7 +103,6 @@ def train(
     started = time.monotonic()
     models = models or current_models()
     pinned = pin_published(spark, spec, as_of, models)
-    columns = pinned.columns
     rows, parts = checked_rows(spark, spec, pinned, progress)
     progress(f"hashing {rows.num_rows} rows")
     code_archive = archive(PROJECT_ROOT)

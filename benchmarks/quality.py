@@ -1,6 +1,6 @@
 """The shipped network against LightGBM, on the project's own training set, in one run.
 
-    python -m benchmarks.quality [--seeds 5] [--draws 1000]
+    python -m benchmarks.quality [--seeds 5] [--draws 1000] [--picture calibration.png]
 
 Both are trained on the months before September, make every choice on September, and are measured once on
 October to December. LightGBM gets a search over its usual settings. The intervals come from a bootstrap over
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import lightgbm
@@ -34,7 +35,8 @@ from ml.data.fit_encoding import fit_encoding
 from ml.data.tensors import labels_of
 from ml.data.training_set import Split, TrainingSet, split_at, training_set
 from ml.dbt_models import current_models
-from ml.evaluate import log_loss, metrics
+from ml.evaluate import calibration_by_month, log_loss, metrics
+from ml.plots import calibration_curve
 from ml.promotion import gain_by_days
 from ml.spec import PromotionSpec, Spec, load_spec
 from ml.train import fit_bundle, read_training_rows
@@ -160,6 +162,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--draws", type=int, default=1000)
+    parser.add_argument("--picture", type=Path, help="where to draw the network's calibration, by month")
     arguments = parser.parse_args()
     frame = read_frame()
     shown = Table("", "AUC", "average precision", "log loss", "calibration error", "seconds of training")
@@ -187,6 +190,12 @@ def main() -> None:
     for metric in ("auc", "average_precision"):
         gain = _interval(frame, metric, arguments.draws, first["LightGBM"], first["network"])
         console.print(f"network less LightGBM, {metric}: {gain.signed}")
+    tested = frame.labels[frame.test], first["network"], frame.days[frame.test]
+    measured_by_month = calibration_by_month(*tested)
+    for month, each in measured_by_month.items():
+        console.print(f"calibration error of the network, {month}: {each.error:.3f}")
+    if arguments.picture:
+        calibration_curve(measured_by_month).savefig(arguments.picture, dpi=120)
 
 
 if __name__ == "__main__":

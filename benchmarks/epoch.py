@@ -1,0 +1,77 @@
+"""An epoch of training against the bare compute of as many steps on one batch that stays the same.
+
+    python -m benchmarks.epoch [--rows 60000] [--repeat 3]
+
+Both run the shipped loop on the shipped network, on this warehouse's published training set; the second never
+picks rows. Of each the fastest of some runs counts, taken in turns.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.published import published
+from benchmarks.timing import fastest
+from lakehouse.engine.session import spark_session
+from ml.data.fit_encoding import fit_encoding
+from ml.data.tensors import Batch, Tensors, labels_of, to_tensors
+from ml.data.training_set import read_arrow
+from ml.model.fit import fit, reproducible_torch
+from ml.model.network import Shape, TabularNetwork
+
+GOAL = 1.2
+# Enough to be an epoch's measurement, and no work.
+VALIDATION_ROWS = 512
+
+
+@dataclass(frozen=True)
+class OneBatch(Tensors):
+    """As many batches as the rows make, all of them the first one."""
+
+    def batches(self, batch_rows: int) -> Iterator[Batch]:
+        """The same tensors each time."""
+        batch = Batch(self.numeric[:batch_rows], self.codes[:batch_rows], self.labels[:batch_rows])
+        return (batch for _ in range(len(self) // batch_rows))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rows", type=int, default=60_000)
+    parser.add_argument("--repeat", type=int, default=3)
+    arguments = parser.parse_args()
+    source = published(spark_session())
+    columns, label, spec = source.pinned.columns, str(source.pinned.columns.label), source.spec
+    rows = read_arrow(source.folder, source.pinned, (label, *columns.features)).slice(0, arguments.rows)
+    encoding = fit_encoding(
+        rows,
+        columns.numeric,
+        columns.categorical,
+        labels_of(rows, label),
+        crosses=spec.crosses,
+        bins=spec.encoding.bins,
+        min_bin_rows=spec.encoding.min_bin_rows,
+        rare_below=spec.encoding.rare_below,
+    )
+    train = to_tensors(encoding, rows, label)
+    fixed = OneBatch(train.numeric, train.codes, train.labels)
+    validation = to_tensors(encoding, rows.slice(0, VALIDATION_ROWS), label)
+    budget = spec.training.model_copy(update={"epochs": 1})
+
+    def epoch(data: Tensors) -> None:
+        with reproducible_torch(budget.seed, budget.threads):
+            network = TabularNetwork(encoding, Shape(**spec.network.model_dump()))
+            fitted = fit(network, data, validation, budget, lambda _: None, lambda _: None)
+        assert len(fitted.epochs) == 1
+
+    shuffled, bare = fastest([lambda: epoch(train), lambda: epoch(fixed)], arguments.repeat)
+    shown = Table("", f"times one batch again and again (goal ≤ {GOAL:g})", title=f"{len(train):,} rows")
+    shown.add_row("an epoch of shuffled rows", f"{shuffled / bare:.2f}")
+    Console().print(shown)
+
+
+if __name__ == "__main__":
+    main()

@@ -69,7 +69,8 @@ class TrainingSpec(_Part):
         epochs: at most so many passes over the data; the learning rate's schedule spans all of them.
         patience: stop after so many epochs without a better validation log loss.
         learning_rate: peak of the one-cycle schedule.
-        threads: of torch; weights are the same again only with the same number.
+        threads: of torch, in each worker; weights are the same again only with the same number.
+        workers: processes on Spark that share each batch; 1 trains in this process. See docs/models.md.
     """
 
     epochs: int = Field(ge=1, le=1000)
@@ -80,6 +81,8 @@ class TrainingSpec(_Part):
     ema_decay: float = Field(ge=0, lt=1)
     threads: int = Field(ge=1, le=256)
     seed: int = Field(ge=0, lt=2**63)
+    # Runs of before there were workers have none in their manifest.
+    workers: int = Field(default=1, ge=1, le=64)
 
 
 class PromotionSpec(_Part):

@@ -28,6 +28,7 @@ from ml.data.fit_encoding import fit_encoding
 from ml.data.tensors import Tensors, labels_of, to_tensors
 from ml.data.training_set import Split, TrainingSet, read_arrow, read_spark, split, training_set
 from ml.dbt_models import DbtModels, current_models
+from ml.distribute import fit_on_workers
 from ml.environment import code, environment
 from ml.evaluate import calibration_by_month, fit_baseline, metrics, permutation_importance
 from ml.leaks import refuse_leaks
@@ -235,6 +236,17 @@ def fit_encoded(
     done = load_checkpoint(checkpoints) if checkpoints else None
     for epoch in done.epochs if done else ():
         on_epoch(epoch)
+    if spec.training.workers > 1:
+        return fit_on_workers(
+            encoded.encoding,
+            shape,
+            encoded.train,
+            encoded.validation,
+            spec.training,
+            progress,
+            on_epoch,
+            checkpoints,
+        )
     with reproducible_torch(spec.training.seed, spec.training.threads):
         network = TabularNetwork(encoded.encoding, shape)
         fitted = fit(

@@ -41,14 +41,17 @@ class Tensors:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batches(self, batch_rows: int) -> Iterator[Batch]:
+    def batches(self, batch_rows: int, part: int = 0, parts: int = 1) -> Iterator[Batch]:
         """One pass over the rows in whole batches, those left over not seen.
 
         The order is drawn from torch's random numbers by this call; the batches draw none.
+
+        Args:
+            part, parts: cut each batch into parts, equal but for a row, and give this one of each.
         """
         order = torch.randperm(len(self))
         starts = range(0, len(self) - batch_rows + 1, batch_rows)
-        return (self._rows(order[start : start + batch_rows]) for start in starts)
+        return (self._rows(order[start : start + batch_rows].tensor_split(parts)[part]) for start in starts)
 
     def _rows(self, rows: Tensor) -> Batch:
         return Batch(self.numeric[rows], self.codes[rows], self.labels[rows])

@@ -15,6 +15,7 @@ from lakehouse.errors import LakehouseError
 from ml.data.tensors import Batch, Tensors
 from ml.evaluate import metrics
 from ml.model.checkpoint import Checkpoint, Epoch
+from ml.model.workers import ALONE, Workers
 from ml.spec import TrainingSpec
 
 SCORING_ROWS = 8192
@@ -97,9 +98,10 @@ class _Training:
         self.epochs: list[Epoch] = []
         self.best, self.best_state = 0, self.average.state
 
-    def step(self, loss: Tensor) -> None:
+    def step(self, loss: Tensor, workers: Workers) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        workers.add_gradients(self.network)
         self.optimizer.step()
         self.schedule.step()
         self.average.update(self.network)
@@ -152,6 +154,7 @@ def fit(
     on_epoch: Callable[[Epoch], None],
     on_checkpoint: Callable[[Checkpoint], None] | None = None,
     resume: Checkpoint | None = None,
+    workers: Workers = ALONE,
 ) -> Fitted:
     """Train a network in place; to be called within `reproducible_torch`.
 
@@ -159,6 +162,7 @@ def fit(
         on_epoch: called after each epoch, for logging.
         on_checkpoint: called after each epoch, before `on_epoch`; to be stored at once, its tensors go on
             changing.
+        workers: those that train together; each calls this with the same arguments but for what is told.
         resume: go on from here, with the same rows, budget and network: to the same weights, bit for bit.
 
     Returns:
@@ -177,14 +181,12 @@ def fit(
         number = len(training.epochs) + 1
         started = time.monotonic()
         pace = _Pace(f"epoch {number}/{budget.epochs}", steps, budget.epochs - number, progress)
-        loss = _one_epoch(training, train.batches(batch_rows), pace)
-        raw_state = _copy(network.state_dict())
-        network.load_state_dict(training.average.state)
-        scores = _score(network, validation)
-        if not np.isfinite(scores).all():
-            raise DivergedError(number, budget.learning_rate)
-        measured = metrics(validation.labels.numpy(), scores)
-        network.load_state_dict(raw_state)
+        batches = train.batches(batch_rows, workers.rank, workers.count)
+        with workers.own_random(budget.seed, number):
+            loss = _one_epoch(training, batches, batch_rows, workers, pace)
+        measured = _measure(training, validation, budget) if workers.is_first else {}
+        # When to stop, which all must do at once.
+        measured["log_loss"] = workers.said_by_first(measured.get("log_loss", 0.0))
         epoch = Epoch(number, loss, measured, time.monotonic() - started)
         training.note(epoch)
         if on_checkpoint is not None:
@@ -194,7 +196,7 @@ def fit(
         left = (budget.epochs - number) * sum(spent) / len(spent)
         progress(
             f"epoch {number}/{budget.epochs}: loss {loss:.4f}, validation loss {measured['log_loss']:.4f}, "
-            f"AUC {measured['auc']:.4f}, {epoch.seconds:.0f} s, about {left:.0f} s left"
+            f"AUC {measured.get('auc', 0.0):.4f}, {epoch.seconds:.0f} s, about {left:.0f} s left"
         )
     network.load_state_dict(training.best_state)
     network.eval()
@@ -219,16 +221,29 @@ class _Pace:
         self.progress(f"{self.what}: {self.done / self.steps:.0%} of its batches, about {left:.0f} s left")
 
 
-def _one_epoch(training: _Training, batches: Iterator[Batch], pace: _Pace) -> float:
+def _one_epoch(
+    training: _Training, batches: Iterator[Batch], batch_rows: int, workers: Workers, pace: _Pace
+) -> float:
     training.network.train()
     losses: list[Tensor] = []
     for numeric, codes, labels in batches:
         logits = training.network(numeric, codes)
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, labels)
-        training.step(loss)
+        loss = workers.loss(logits, labels, batch_rows)
+        training.step(loss, workers)
         losses.append(loss.detach())
         pace.step()
-    return float(torch.stack(losses).mean())
+    return workers.sum(float(torch.stack(losses).mean()))
+
+
+def _measure(training: _Training, validation: Tensors, budget: TrainingSpec) -> dict[str, float]:
+    """The metrics of the averaged weights."""
+    raw_state = _copy(training.network.state_dict())
+    training.network.load_state_dict(training.average.state)
+    scores = _score(training.network, validation)
+    if not np.isfinite(scores).all():
+        raise DivergedError(len(training.epochs) + 1, budget.learning_rate)
+    training.network.load_state_dict(raw_state)
+    return metrics(validation.labels.numpy(), scores)
 
 
 def _loss(epoch: Epoch) -> float:

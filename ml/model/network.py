@@ -75,7 +75,7 @@ class TabularNetwork(nn.Module):
     torch.Size([3])
     """
 
-    def __init__(self, encoding: Encoding, shape: Shape) -> None:
+    def __init__(self, encoding: Encoding, shape: Shape, norm: type[nn.BatchNorm1d] = nn.BatchNorm1d) -> None:
         super().__init__()
         self.pieces = PiecewiseLinear(encoding.edges)
         widths = [min(shape.embedding_width, (count + 1) // 2) for count in encoding.code_counts]
@@ -89,7 +89,7 @@ class TabularNetwork(nn.Module):
         bound = (self.pieces.out_features + sum(widths)) ** -0.5
         for weights in (self.of_pieces.weight, self.of_pieces.bias, self.of_embeddings.weight):
             nn.init.uniform_(weights, -bound, bound)
-        self.norm = nn.BatchNorm1d(width)
+        self.norm = norm(width)
         self.heads = nn.ModuleList(_head(shape) for _ in range(shape.heads))
 
     def forward(self, numeric: Tensor, codes: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The shipped network against LightGBM, on the project's own training set, in one run.
 
-    python -m benchmarks.quality [--seeds 5] [--draws 1000] [--picture calibration.png]
+    python -m benchmarks.quality [--seeds 5] [--draws 1000] [--picture calibration.png] [--without PATTERN]
 
 Both are trained on the months before September, make every choice on September, and are measured once on
 October to December. LightGBM gets a search over its usual settings. The intervals come from a bootstrap over
@@ -11,9 +11,10 @@ months of this warehouse were looked at.
 import argparse
 import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from fnmatch import fnmatch
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ FIXED: dict[str, Any] = {
     "num_threads": 2,
 }
 ROUNDS, PATIENCE = 1000, 50
+progress = Console(stderr=True)
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,17 @@ class Frame:
     days: Array
 
 
-def read_frame() -> Frame:
-    """The whole year as published, split by month."""
+def read_frame(without: Sequence[str]) -> Frame:
+    """The whole year as published, split by month.
+
+    Args:
+        without: patterns of features to leave out.
+    """
     spark, spec, models = spark_session(), load_spec("arrival_delay"), current_models()
     columns = models.columns(spec.training_model)
+    columns = replace(
+        columns, numeric=left(columns.numeric, without), categorical=left(columns.categorical, without)
+    )
     table = published_version(spark, models.table(spec.training_model))
     pinned = training_set(table, columns, AS_OF, spec.time_zone)
     rows = read_training_rows(spark, spec, pinned)
@@ -86,6 +95,11 @@ def read_frame() -> Frame:
     labels = labels_of(rows, str(columns.label))
     parts = split_at(rows.column(columns.partition), VALIDATION, TEST)
     return Frame(spec, pinned, rows, parts, labels, test, days)
+
+
+def left(names: Sequence[str], without: Sequence[str]) -> tuple[str, ...]:
+    """The names that no pattern matches."""
+    return tuple(name for name in names if not any(fnmatch(name, pattern) for pattern in without))
 
 
 def boosted(frame: Frame) -> Callable[[int], Array]:
@@ -122,7 +136,9 @@ def boosted(frame: Frame) -> Callable[[int], Array]:
 
     def september(chosen: dict[str, Any]) -> float:
         scores = np.asarray(fit(chosen, 0).predict(matrix[frame.parts.validation]))
-        return log_loss(frame.labels[frame.parts.validation], scores)
+        loss = log_loss(frame.labels[frame.parts.validation], scores)
+        progress.print(f"LightGBM {chosen}: log loss {loss:.4f} in September")
+        return loss
 
     tried = [dict(zip(SEARCHED, values, strict=True)) for values in product(*SEARCHED.values())]
     best = min(tried, key=september)
@@ -163,8 +179,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--picture", type=Path, help="where to draw the network's calibration, by month")
+    parser.add_argument("--without", nargs="*", default=[], help="features to leave out, as `previous_*`")
     arguments = parser.parse_args()
-    frame = read_frame()
+    frame = read_frame(arguments.without)
     shown = Table("", "AUC", "average precision", "log loss", "calibration error", "seconds of training")
     first: dict[str, Array] = {}
     for name, made in (("LightGBM", boosted(frame)), ("network", network(frame))):
@@ -176,6 +193,7 @@ def main() -> None:
             taken.append(time.monotonic() - started)
             first.setdefault(name, scores)
             measured.append(metrics(frame.labels[frame.test], scores))
+            progress.print(f"{name}, seed {seed}: AUC {measured[-1]['auc']:.4f}, {taken[-1]:.0f} s")
         cells = [
             f"{np.mean(values):.4f} ± {np.std(values):.4f}"
             for values in (

@@ -34,6 +34,7 @@ from ml.data.arrow import ArrowTable
 from ml.data.encoding import encode
 from ml.data.fit_encoding import fit_encoding
 from ml.data.tensors import labels_of
+from ml.data.training_rows import InMemoryRows
 from ml.data.training_set import Split, TrainingSet, split_at, training_set
 from ml.dbt_models import current_models
 from ml.evaluate import calibration_by_month, log_loss, metrics
@@ -151,7 +152,8 @@ def network(frame: Frame) -> Callable[[int], Array]:
     def fit(seed: int) -> Array:
         training = frame.spec.training.model_copy(update={"seed": seed})
         spec = frame.spec.model_copy(update={"training": training})
-        bundle, _ = fit_bundle(spec, frame.pinned, frame.rows, frame.parts)
+        rows = InMemoryRows(frame.rows, frame.parts, frame.pinned.columns)
+        bundle, _ = fit_bundle(spec, frame.pinned, rows)
         return bundle.predict(frame.rows.filter(pa.array(frame.test)))
 
     return fit

@@ -1,6 +1,7 @@
 """How good probabilities are: metrics, calibration, and the plain rates that a model has to beat."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,16 +141,26 @@ class Baseline:
         return np.array([self.rates.get(str(value), self.rate) for value in values])
 
 
-def fit_baseline(rows: ArrowTable, labels: Array, by: str) -> Baseline:
+def fit_baseline(pieces: Iterable[tuple[ArrowTable, Array]], by: str) -> Baseline:
     """Take the rates of the training rows.
 
-    >>> fit_baseline(pa.table({"hour": [6, 6, 20]}), np.array([0, 1, 1]), "hour").rates
+    Args:
+        pieces: some rows each, with their labels.
+
+    >>> fit_baseline([(pa.table({"hour": [6, 6, 20]}), np.array([0, 1, 1]))], "hour").rates
     {'20': 1.0, '6': 0.5}
     """
-    sums = pa.table({"value": rows.column(by).cast(pa.string()), "label": pa.array(labels, pa.float64())})
-    means = sums.group_by("value").aggregate([("label", "mean")]).to_pydict()
-    pairs = zip(means["value"], means["label_mean"], strict=True)
-    return Baseline(float(np.mean(labels)), by, dict(sorted((str(value), rate) for value, rate in pairs)))
+    positives: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for rows, labels in pieces:
+        values = rows.column(by).cast(pa.string())
+        grouped = pa.table({"value": values, "label": pa.array(labels, pa.float64())}).group_by("value")
+        found = grouped.aggregate([("label", "sum"), ("label", "count")]).to_pydict()
+        for value, ones, count in zip(found["value"], found["label_sum"], found["label_count"], strict=True):
+            positives[str(value)] += int(ones)
+            counts[str(value)] += count
+    rates = {value: positives[value] / counts[value] for value in sorted(counts)}
+    return Baseline(positives.total() / counts.total(), by, rates)
 
 
 def permutation_importance(

@@ -12,18 +12,17 @@ from lakehouse.settings import PROJECT_ROOT
 from ml import tracking
 from ml.archive import archive
 from ml.changes import Change, code_changes, environment_changes
-from ml.data.training_set import split_at
 from ml.environment import environment
 from ml.manifest import Manifest
 from ml.model.checkpoint import load_checkpoint
 from ml.reproduce import compare
 from ml.run import TrainingRun, logged_run
-from ml.train import TrainedModel, read_training_rows, train_run
+from ml.train import TrainedModel, split_training_rows, train_run
 
 # What the weights are made by: with other code or other versions of these, a run would be half one thing and
 # half another.
 _DECIDING_CODE = ("ml/data/", "ml/model/", "ml/evaluate.py", "ml/train.py")
-_DECIDING_PACKAGES = ("torch", "numpy", "pyarrow", "scikit-learn")
+_DECIDING_PACKAGES = ("torch", "numpy", "pyarrow", "pandas", "scikit-learn")
 
 
 def resume(
@@ -49,11 +48,11 @@ def resume(
         progress(f"going on after epoch {after}" if after else "no epoch had ended: starting at epoch 1")
         with tracking.resumed_run(run_id):
             _tag(run_id, after, changes)
-            rows = read_training_rows(spark, run.manifest.spec, run.manifest.pinned)
-            record = run.manifest.split
-            days = rows.column(run.manifest.columns.partition)
-            parts = split_at(days, record.validation_start, record.validation_end)
-            return train_run(run_id, run.manifest, rows, parts, folder, progress, started)
+            manifest, record = run.manifest, run.manifest.split
+            rows = split_training_rows(
+                spark, manifest.spec, manifest.pinned, record.validation_start, record.validation_end
+            )
+            return train_run(run_id, manifest, rows, folder, progress, started)
 
 
 def _refuse_an_ended_run(run_id: str) -> None:

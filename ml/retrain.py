@@ -3,16 +3,16 @@
 from collections.abc import Callable
 
 import numpy as np
-import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from ml.changes import Change
 from ml.data.tensors import labels_of
-from ml.data.training_set import TrainingSet, split_at
+from ml.data.training_rows import scored
+from ml.data.training_set import TrainingSet
 from ml.evaluate import metrics
 from ml.report import Difference
 from ml.run import TrainingRun
-from ml.train import fit_bundle, read_training_rows
+from ml.train import fit_bundle, split_training_rows
 
 # On another kind of machine sums are rounded elsewhere: metrics agree this far, weights do not.
 TOLERANCE = 1e-6
@@ -41,20 +41,19 @@ def retrain_differences(
     manifest, spec = run.manifest, run.manifest.spec
     if threads is not None:
         spec = spec.model_copy(update={"training": spec.training.model_copy(update={"threads": threads})})
-    rows = read_training_rows(spark, spec, rows_of)
-    record = manifest.split
-    parts = split_at(rows.column(manifest.columns.partition), record.validation_start, record.validation_end)
-    bundle, _ = fit_bundle(spec, rows_of, rows, parts, progress)
-    logged = run.model()
-    validation = rows.filter(pa.array(parts.validation))
-    scores = bundle.predict(validation)
-    measured = metrics(labels_of(validation, str(manifest.columns.label)), scores)
+    columns, record = manifest.columns, manifest.split
+    rows = split_training_rows(spark, spec, rows_of, record.validation_start, record.validation_end)
+    bundle, _ = fit_bundle(spec, rows_of, rows, progress)
+    validation, scores = scored(rows, columns, (), bundle.predict)
+    measured = metrics(labels_of(validation, str(columns.label)), scores)
     differences = _metric_differences(run.metrics, measured)
     if not differences and any(change.kind == "machine" for change in changes):
         return ()
+    logged = run.model()
     if logged.weights_hash() != bundle.weights_hash():
         differences.insert(0, Difference("weights", "", logged.weights_hash(), bundle.weights_hash()))
-        furthest = float(np.abs(logged.predict(validation) - scores).max())
+        _, logged_scores = scored(rows, columns, (), logged.predict)
+        furthest = float(np.abs(logged_scores - scores).max())
         differences.append(Difference("predictions", "largest difference", "0", f"{furthest:.3g}"))
     return tuple(differences)
 

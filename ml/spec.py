@@ -71,6 +71,7 @@ class TrainingSpec(_Part):
         learning_rate: peak of the one-cycle schedule.
         threads: of torch, in each worker; weights are the same again only with the same number.
         workers: processes on Spark that share each batch; 1 trains in this process. See docs/models.md.
+        memory_mb: rows that take more than this when encoded are streamed from disk; None: no limit.
     """
 
     epochs: int = Field(ge=1, le=1000)
@@ -80,6 +81,8 @@ class TrainingSpec(_Part):
     weight_decay: float = Field(ge=0)
     ema_decay: float = Field(ge=0, lt=1)
     threads: int = Field(ge=1, le=256)
+    # Runs of before there was a budget have none in their manifest, and were trained without one.
+    memory_mb: int | None = Field(default=None, ge=1, le=2**24)
     seed: int = Field(ge=0, lt=2**63)
     # Runs of before there were workers have none in their manifest.
     workers: int = Field(default=1, ge=1, le=64)

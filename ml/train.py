@@ -3,14 +3,14 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 
 import mlflow
-import numpy as np
 import pyarrow as pa
 from matplotlib.figure import Figure
 from pyspark.sql import SparkSession
@@ -18,15 +18,26 @@ from pyspark.sql import SparkSession
 from lakehouse.delta.content_hash import content_hash
 from lakehouse.delta.publications import published_version
 from lakehouse.delta.table import location
+from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
 from ml import plots, tracking
 from ml.archive import archive
 from ml.card import Measured, measure, model_card
 from ml.data.arrow import ArrowTable
+from ml.data.columns import Columns
 from ml.data.encoding import Encoding
 from ml.data.fit_encoding import fit_encoding
-from ml.data.tensors import Tensors, labels_of, to_tensors
-from ml.data.training_set import Split, TrainingSet, read_arrow, read_spark, split, training_set
+from ml.data.tensors import EncodedRows, Tensors, labels_of
+from ml.data.training_rows import TrainingRows, scored, training_rows
+from ml.data.training_set import (
+    Parts,
+    TrainingSet,
+    check_split,
+    read_arrow,
+    read_spark,
+    training_set,
+    validation_month,
+)
 from ml.dbt_models import DbtModels, current_models
 from ml.distribute import fit_on_workers
 from ml.environment import code, environment
@@ -78,6 +89,7 @@ class _Trained:
     metrics: dict[str, float]
     figures: dict[str, Figure]
     measured: Measured
+    example: ArrowTable
 
 
 def _say_nothing(_: str) -> None: ...
@@ -104,23 +116,22 @@ def train(
     started = time.monotonic()
     models = models or current_models()
     pinned = pin_published(spark, spec, as_of, models)
-    rows, parts = checked_rows(spark, spec, pinned, progress)
-    progress(f"hashing {rows.num_rows} rows")
+    rows = checked_rows(spark, spec, pinned, progress)
+    progress(f"hashing {rows.parts.train_rows + rows.parts.validation_rows} rows")
     code_archive = archive(PROJECT_ROOT)
-    manifest = training_manifest(spark, spec, pinned, parts, models, code_archive)
+    manifest = training_manifest(spark, spec, pinned, rows.parts, models, code_archive)
     with (
         tracking.training_run(spec.name, f"{spec.name} as of {as_of}") as run_id,
         tracking.checkpoints(run_id) as folder,
     ):
         log_inputs(run_id, spec, manifest, code_archive)
-        return train_run(run_id, manifest, rows, parts, folder, progress, started)
+        return train_run(run_id, manifest, rows, folder, progress, started)
 
 
 def train_run(
     run_id: str,
     manifest: Manifest,
-    rows: ArrowTable,
-    parts: Split,
+    rows: TrainingRows,
     checkpoints: Path,
     progress: Callable[[str], None],
     started: float,
@@ -132,18 +143,17 @@ def train_run(
         started: when this command began, monotonic.
     """
     spec, columns = manifest.spec, manifest.columns
-    trained = _fit(run_id, manifest, rows, parts, checkpoints, progress)
+    trained = _fit(run_id, manifest, rows, checkpoints, progress)
     progress("logging and registering")
     mlflow.log_metrics({f"best_{name}": value for name, value in trained.metrics.items()})
     pictures = tracking.log_pictures(run_id, trained.figures)
-    train_rows = rows.filter(pa.array(parts.train))
-    baseline = fit_baseline(train_rows, labels_of(train_rows, str(columns.label)), spec.baseline_column)
+    label = str(columns.label)
+    pieces = rows.train((label, spec.baseline_column))
+    baseline = fit_baseline(((piece, labels_of(piece, label)) for piece in pieces), spec.baseline_column)
     tracking.log_bytes(run_id, BASELINE, json.dumps(asdict(baseline), indent=1).encode())
     card = model_card(manifest, run_id, trained.measured)
     tracking.log_bytes(run_id, CARD, card.encode())
-    version, alias = log_and_register(
-        trained.bundle, spec.registered_model, columns, train_rows.slice(0, EXAMPLE_ROWS), card
-    )
+    version, alias = log_and_register(trained.bundle, spec.registered_model, columns, trained.example, card)
     return TrainedModel(
         run_id=run_id,
         model_name=spec.registered_model,
@@ -164,20 +174,37 @@ def pin_published(spark: SparkSession, spec: Spec, as_of: date, models: DbtModel
 
 def checked_rows(
     spark: SparkSession, spec: Spec, pinned: TrainingSet, progress: Callable[[str], None]
-) -> tuple[ArrowTable, Split]:
-    """Rows and their split; a feature that tells the label is refused."""
+) -> TrainingRows:
+    """Rows by part; a feature that tells the label is refused."""
     progress(f"reading {pinned.table} as known on {pinned.as_of}")
-    rows = read_training_rows(spark, spec, pinned)
-    parts = split(rows.column(pinned.columns.partition), pinned.as_of)
-    refuse_leaks(spec, pinned.columns, rows.filter(pa.array(parts.train)), progress)
-    return rows, parts
+    rows = split_training_rows(spark, spec, pinned, *validation_month(pinned.as_of))
+    check_split(pinned.as_of, rows.parts)
+    refuse_leaks(spec, pinned.columns, rows.to_learn_from()[0], progress)
+    return rows
 
 
 def read_training_rows(spark: SparkSession, spec: Spec, pinned: TrainingSet) -> ArrowTable:
     """The columns that training needs, straight from the table's files, ordered by entity."""
-    columns = pinned.columns
-    names = (columns.partition, str(columns.label), *columns.features, spec.baseline_column, *spec.segments)
-    return read_arrow(location(spark, pinned.table.name), pinned, names)
+    return read_arrow(location(spark, pinned.table.name), pinned, _names(spec, pinned.columns))
+
+
+def split_training_rows(
+    spark: SparkSession, spec: Spec, pinned: TrainingSet, validation_start: date, validation_end: date
+) -> TrainingRows:
+    """The same rows by part: in memory, or past the spec's budget streamed from the table's files."""
+    return training_rows(
+        location(spark, pinned.table.name),
+        pinned,
+        _names(spec, pinned.columns),
+        validation_start,
+        validation_end,
+        len(spec.crosses),
+        spec.training.memory_mb,
+    )
+
+
+def _names(spec: Spec, columns: Columns) -> tuple[str, ...]:
+    return (columns.partition, str(columns.label), *columns.features, spec.baseline_column, *spec.segments)
 
 
 @dataclass(frozen=True)
@@ -185,35 +212,22 @@ class Encoded:
     """Rows to train on and to validate with, encoded by what the former taught."""
 
     encoding: Encoding
-    train: Tensors
-    validation: Tensors
+    train: EncodedRows
+    validation: EncodedRows
 
 
+@contextmanager
 def encode_parts(
     spec: Spec,
     pinned: TrainingSet,
-    rows: ArrowTable,
-    parts: Split,
+    rows: TrainingRows,
     progress: Callable[[str], None] = _say_nothing,
-) -> Encoded:
-    """Fit the encoding on the training rows, and encode."""
-    columns = pinned.columns
-    train_rows, validation_rows = rows.filter(pa.array(parts.train)), rows.filter(pa.array(parts.validation))
-    label = str(columns.label)
-    progress(f"encoding {len(columns.features)} features of {train_rows.num_rows} rows")
-    encoding = fit_encoding(
-        train_rows,
-        columns.numeric,
-        columns.categorical,
-        labels_of(train_rows, label),
-        crosses=spec.crosses,
-        bins=spec.encoding.bins,
-        min_bin_rows=spec.encoding.min_bin_rows,
-        rare_below=spec.encoding.rare_below,
-    )
-    return Encoded(
-        encoding, to_tensors(encoding, train_rows, label), to_tensors(encoding, validation_rows, label)
-    )
+) -> Generator[Encoded]:
+    """Fit the encoding on the training rows, and encode; what is on disk is gone after the block."""
+    progress(f"encoding {len(pinned.columns.features)} features of {rows.parts.train_rows} rows")
+    encoding = _learn_encoding(spec, pinned.columns, rows)
+    with rows.encoded(encoding, progress) as (train, validation):
+        yield Encoded(encoding, train, validation)
 
 
 def fit_encoded(
@@ -230,22 +244,17 @@ def fit_encoded(
         checkpoints: a folder that keeps a checkpoint; where it holds one, training goes on from it.
 
     Raises:
-        LakehouseError: the scores are no numbers any more, or the checkpoint is damaged.
+        LakehouseError: the scores are no numbers any more, the checkpoint is damaged, or several workers are
+            wanted for rows that are streamed.
     """
     shape = Shape(**spec.network.model_dump())
     done = load_checkpoint(checkpoints) if checkpoints else None
     for epoch in done.epochs if done else ():
         on_epoch(epoch)
     if spec.training.workers > 1:
+        train, validation = _tensors(encoded.train), _tensors(encoded.validation)
         return fit_on_workers(
-            encoded.encoding,
-            shape,
-            encoded.train,
-            encoded.validation,
-            spec.training,
-            progress,
-            on_epoch,
-            checkpoints,
+            encoded.encoding, shape, train, validation, spec.training, progress, on_epoch, checkpoints
         )
     with reproducible_torch(spec.training.seed, spec.training.threads):
         network = TabularNetwork(encoded.encoding, shape)
@@ -262,39 +271,59 @@ def fit_encoded(
     return Bundle(network, encoded.encoding, shape), fitted
 
 
+def _tensors(rows: EncodedRows) -> Tensors:
+    if not isinstance(rows, Tensors):
+        raise LakehouseError(
+            "rows past training.memory_mb are streamed, which several workers can't share",
+            "raise memory_mb in the spec's training part, or set workers: 1",
+        )
+    return rows
+
+
 def fit_bundle(
     spec: Spec,
     pinned: TrainingSet,
-    rows: ArrowTable,
-    parts: Split,
+    rows: TrainingRows,
     progress: Callable[[str], None] = _say_nothing,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
     checkpoints: Path | None = None,
 ) -> tuple[Bundle, Fitted]:
     """Encode and train, nothing logged; see `fit_encoded`."""
-    encoded = encode_parts(spec, pinned, rows, parts, progress)
-    return fit_encoded(spec, encoded, progress, on_epoch, checkpoints)
+    with encode_parts(spec, pinned, rows, progress) as encoded:
+        return fit_encoded(spec, encoded, progress, on_epoch, checkpoints)
+
+
+def _learn_encoding(spec: Spec, columns: Columns, rows: TrainingRows) -> Encoding:
+    learned_from, share = rows.to_learn_from()
+    return fit_encoding(
+        learned_from,
+        columns.numeric,
+        columns.categorical,
+        labels_of(learned_from, str(columns.label)),
+        crosses=spec.crosses,
+        bins=spec.encoding.bins,
+        min_bin_rows=spec.encoding.min_bin_rows,
+        rare_below=max(1, round(spec.encoding.rare_below * share)),
+    )
 
 
 def _fit(
     run_id: str,
     manifest: Manifest,
-    rows: ArrowTable,
-    parts: Split,
+    rows: TrainingRows,
     checkpoints: Path,
     progress: Callable[[str], None],
 ) -> _Trained:
     spec, pinned = manifest.spec, manifest.pinned
-    bundle, fitted = fit_bundle(spec, pinned, rows, parts, progress, _epoch_log(run_id), checkpoints)
-    validation = rows.filter(pa.array(parts.validation))
-    labels = labels_of(validation, str(pinned.columns.label))
-    days = validation.column(pinned.columns.partition).cast(pa.date32()).to_numpy()
-    scores = bundle.predict(validation)
+    bundle, fitted = fit_bundle(spec, pinned, rows, progress, _epoch_log(run_id), checkpoints)
+    columns, label, seed = pinned.columns, str(pinned.columns.label), spec.training.seed
+    validation, scores = scored(rows, columns, (columns.partition, *spec.segments), bundle.predict)
+    labels = labels_of(validation, label)
+    days = validation.column(columns.partition).cast(pa.date32()).to_numpy()
     progress("measuring what each feature is worth")
-    chosen = np.random.default_rng(spec.training.seed).permutation(validation.num_rows)[:IMPORTANCE_ROWS]
-    sample = validation.take(pa.array(np.sort(chosen)))
+    sample = rows.validation_sample(IMPORTANCE_ROWS, seed)
     importance = permutation_importance(
-        bundle.predict, sample, labels[np.sort(chosen)], pinned.columns.features, spec.training.seed
+        bundle.predict, sample, labels_of(sample, label), columns.features, seed
     )
     figures = {
         "loss": plots.loss_curve(fitted.epochs, fitted.best),
@@ -304,8 +333,8 @@ def _fit(
         "feature_importance": plots.feature_importance(importance),
     }
     progress("measuring it by segment")
-    measured = measure(validation, labels, scores, pinned.columns.partition, spec.segments, importance)
-    return _Trained(bundle, fitted, metrics(labels, scores), figures, measured)
+    measured = measure(validation, labels, scores, columns.partition, spec.segments, importance)
+    return _Trained(bundle, fitted, metrics(labels, scores), figures, measured, sample.slice(0, EXAMPLE_ROWS))
 
 
 def _epoch_log(run_id: str) -> Callable[[Epoch], None]:
@@ -345,7 +374,7 @@ def training_manifest(
     spark: SparkSession,
     spec: Spec,
     pinned: TrainingSet,
-    parts: Split,
+    parts: Parts,
     models: DbtModels,
     code_archive: bytes,
 ) -> Manifest:
@@ -362,8 +391,8 @@ def training_manifest(
         content=Content.of(content),
         upstream=pin_upstream(spark, spec.training_model, pinned.table, models),
         split=SplitRecord(
-            train_rows=int(parts.train.sum()),
-            validation_rows=int(parts.validation.sum()),
+            train_rows=parts.train_rows,
+            validation_rows=parts.validation_rows,
             validation_start=parts.validation_start,
             validation_end=parts.validation_end,
         ),

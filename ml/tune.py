@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -93,13 +94,16 @@ def tune(
         raise LakehouseError(f"the study {name} is being searched", "wait for it, or give another --study")
     with exclusive(lock):
         study = open_study(lock.parent, spec, name, searched)
-        rows, parts = checked_rows(spark, spec, pinned, progress)
+        rows = checked_rows(spark, spec, pinned, progress)
         run_id: str | None = study.user_attrs.get("run_id")
         retry_unfinished(study)
-        with tracking.training_run(spec.name, f"{spec.name} tuned as of {as_of}", run_id) as parent:
+        with (
+            tracking.training_run(spec.name, f"{spec.name} tuned as of {as_of}", run_id) as parent,
+            ExitStack() as held,
+        ):
             if run_id is None:
                 code_archive = archive(PROJECT_ROOT)
-                manifest = training_manifest(spark, spec, pinned, parts, models, code_archive)
+                manifest = training_manifest(spark, spec, pinned, rows.parts, models, code_archive)
                 log_inputs(parent, spec, manifest, code_archive)
                 mlflow.set_tag("tune.study", name)
                 mlflow.log_dict(_space(spec), "space.json")
@@ -107,9 +111,10 @@ def tune(
 
             @lru_cache(maxsize=1)
             def encoded(encoding: str) -> Encoded:
-                """Many trials have the same encoding."""
+                """Many trials have the same encoding; another one takes the place of the one before."""
                 wanted = spec.model_copy(update={"encoding": EncodingSpec.model_validate_json(encoding)})
-                return encode_parts(wanted, pinned, rows, parts, progress)
+                held.close()
+                return held.enter_context(encode_parts(wanted, pinned, rows, progress))
 
             run_trials(study, spec, encoded, started + 60 * minutes, trials, progress)
             picture = _log_result(parent, study, spec)

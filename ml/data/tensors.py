@@ -1,8 +1,8 @@
-"""Encoded rows as whole-table tensors."""
+"""Encoded rows, and those that are whole-table tensors."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,26 @@ class Batch(NamedTuple):
     labels: Tensor
 
 
+class EncodedRows(Protocol):
+    """Encoded rows, wherever they are kept."""
+
+    def __len__(self) -> int: ...
+
+    def batches(self, batch_rows: int, part: int = 0, parts: int = 1) -> Iterator[Batch]:
+        """One pass over the rows in whole batches, those left over not seen.
+
+        The order is drawn from torch's random numbers by this call; the batches draw none.
+
+        Args:
+            part, parts: cut each batch into parts, equal but for a row, and give this one of each.
+        """
+        ...
+
+    def in_order(self, batch_rows: int) -> Iterator[Batch]:
+        """All rows in an order that is always the same, in batches of at most so many."""
+        ...
+
+
 @dataclass(frozen=True)
 class Tensors:
     """Encoded rows.
@@ -42,16 +62,15 @@ class Tensors:
         return len(self.labels)
 
     def batches(self, batch_rows: int, part: int = 0, parts: int = 1) -> Iterator[Batch]:
-        """One pass over the rows in whole batches, those left over not seen.
-
-        The order is drawn from torch's random numbers by this call; the batches draw none.
-
-        Args:
-            part, parts: cut each batch into parts, equal but for a row, and give this one of each.
-        """
+        """See `EncodedRows`."""
         order = torch.randperm(len(self))
         starts = range(0, len(self) - batch_rows + 1, batch_rows)
         return (self._rows(order[start : start + batch_rows].tensor_split(parts)[part]) for start in starts)
+
+    def in_order(self, batch_rows: int) -> Iterator[Batch]:
+        """See `EncodedRows`."""
+        parts = (part.split(batch_rows) for part in (self.numeric, self.codes, self.labels))
+        return (Batch(*batch) for batch in zip(*parts, strict=True))
 
     def _rows(self, rows: Tensor) -> Batch:
         return Batch(self.numeric[rows], self.codes[rows], self.labels[rows])

@@ -1,16 +1,19 @@
 """A version of a training set, as it was known at a date, read by Arrow or by Spark."""
 
 import hashlib
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, DeltaProtocolError, TableNotFoundError
 from pyspark.sql import DataFrame, SparkSession
@@ -90,22 +93,98 @@ def read_arrow(folder: Path, pinned: TrainingSet, names: tuple[str, ...]) -> Arr
         LakehouseError: another table lies there, it lacks a column, the version or one of its files is gone,
             or it uses a Delta feature that the Arrow reader lacks.
     """
+    wanted = list(dict.fromkeys((*pinned.columns.entity, *names)))
+    with _readable(folder, pinned):
+        rows = _dataset(folder, pinned, wanted).to_table(columns=wanted, filter=_known(pinned))
+    return rows.sort_by([(name, "ascending") for name in pinned.columns.entity])
+
+
+def scan_arrow(
+    folder: Path,
+    pinned: TrainingSet,
+    names: tuple[str, ...],
+    first: date | None,
+    end: date,
+    piece_rows: int,
+) -> Iterator[ArrowTable]:
+    """What `read_arrow` reads, in pieces, in no order that is promised.
+
+    Files are decoded page by page, never a row group at once: what it takes in memory depends on
+    `piece_rows` and on the number of columns, not on how the table lies on disk.
+
+    Args:
+        first, end: only rows from the first of these local days up to the day before the second.
+        piece_rows: rows of a piece, at most.
+
+    Raises:
+        LakehouseError: as `read_arrow`.
+    """
     columns = pinned.columns
-    as_of = pa.scalar(pinned.as_of_at, pa.timestamp("us", "UTC"))
-    ends = ds.field(str(columns.label_end))
-    known = (ds.field(str(columns.label_time)) <= as_of) & (ends.is_null() | (ends > as_of))
     wanted = list(dict.fromkeys((*columns.entity, *names)))
+    needed = (*wanted, columns.partition, str(columns.label_time), str(columns.label_end))
+    with _readable(folder, pinned):
+        dataset = _dataset(folder, pinned, wanted)
+        day = ds.field(columns.partition)
+        if not pa.types.is_date32(dataset.schema.field(columns.partition).type):
+            day = day.cast(pa.date32())
+        chosen = _known(pinned) & (day < pa.scalar(end))
+        if first is not None:
+            chosen = chosen & (day >= pa.scalar(first))
+        schema = pa.schema([dataset.schema.field(name) for name in dict.fromkeys(needed)])
+        for fragment in dataset.get_fragments(chosen):
+            for piece in _decoded(fragment, schema, piece_rows):
+                yield piece.filter(chosen).select(wanted)
+
+
+# Of each column that is read so much is buffered.
+_BUFFER_BYTES = 2**16
+
+
+def _decoded(fragment: Any, schema: Any, piece_rows: int) -> Iterator[ArrowTable]:
+    """One file in pieces; Arrow's own scanner would decode all of a row group at once."""
+    constant = ds.get_partition_keys(fragment.partition_expression)
+    with fragment.filesystem.open_input_file(fragment.path) as source:
+        file = pq.ParquetFile(
+            source, buffer_size=_BUFFER_BYTES, pre_buffer=False, coerce_int96_timestamp_unit="us"
+        )
+        there = set(file.schema_arrow.names)
+        read = [name for name in schema.names if name in there]
+        for batch in file.iter_batches(piece_rows, columns=read):
+            # What the file lacks is a partition of the table, or was added to the table later.
+            yield pa.table(
+                [
+                    batch.column(field.name).cast(field.type)
+                    if field.name in there
+                    else pa.repeat(pa.scalar(constant.get(field.name)).cast(field.type), batch.num_rows)
+                    for field in schema
+                ],
+                schema=schema,
+            )
+
+
+def _known(pinned: TrainingSet) -> Any:
+    """`_as_known`, for Arrow."""
+    as_of = pa.scalar(pinned.as_of_at, pa.timestamp("us", "UTC"))
+    ends = ds.field(str(pinned.columns.label_end))
+    return (ds.field(str(pinned.columns.label_time)) <= as_of) & (ends.is_null() | (ends > as_of))
+
+
+def _dataset(folder: Path, pinned: TrainingSet, wanted: list[str]) -> Any:
+    table = DeltaTable(folder, version=pinned.table.version)
+    _check_identity(table, folder, pinned.table)
+    _check_columns(table, pinned.table, wanted)
+    return table.to_pyarrow_dataset()
+
+
+@contextmanager
+def _readable(folder: Path, pinned: TrainingSet) -> Generator[None]:
     try:
-        table = DeltaTable(folder, version=pinned.table.version)
-        _check_identity(table, folder, pinned.table)
-        _check_columns(table, pinned.table, wanted)
-        rows = table.to_pyarrow_dataset().to_table(columns=wanted, filter=known)
+        yield
     except (DeltaError, DeltaProtocolError, TableNotFoundError, FileNotFoundError) as error:
         raise LakehouseError(
             f"{pinned.table} in {folder} cannot be read: {error}",
             "its files may have been vacuumed; `lakehouse reproduce` tells what is left",
         ) from error
-    return rows.sort_by([(name, "ascending") for name in columns.entity])
 
 
 def _check_identity(table: DeltaTable, folder: Path, pinned: TableVersion) -> None:
@@ -141,6 +220,19 @@ def file_list_hash(folder: Path, version: int) -> str:
     return hashlib.sha256("".join(f"{path} {size}\n" for path, size in files).encode()).hexdigest()
 
 
+class Parts(Protocol):
+    """How many rows are trained on and how many choose the best epoch, and where the line between is."""
+
+    @property
+    def train_rows(self) -> int: ...
+    @property
+    def validation_rows(self) -> int: ...
+    @property
+    def validation_start(self) -> date: ...
+    @property
+    def validation_end(self) -> date: ...
+
+
 @dataclass(frozen=True)
 class Split:
     """Which rows are trained on and which choose the best epoch.
@@ -154,6 +246,14 @@ class Split:
     validation: npt.NDArray[np.bool_]
     validation_start: date
     validation_end: date
+
+    @property
+    def train_rows(self) -> int:
+        return int(self.train.sum())
+
+    @property
+    def validation_rows(self) -> int:
+        return int(self.validation.sum())
 
 
 def validation_month(as_of: date) -> tuple[date, date]:
@@ -177,15 +277,24 @@ def split(days: Any, as_of: date) -> Split:
     Raises:
         LakehouseError: there is no row to train on, or none to validate with.
     """
-    start, end = validation_month(as_of)
-    parts = split_at(days, start, end)
-    if not parts.train.any() or not parts.validation.any():
+    parts = split_at(days, *validation_month(as_of))
+    check_split(as_of, parts)
+    return parts
+
+
+def check_split(as_of: date, parts: Parts) -> None:
+    """Refuse a split that lacks a part.
+
+    Raises:
+        LakehouseError: there is no row to train on, or none to validate with.
+    """
+    if parts.train_rows == 0 or parts.validation_rows == 0:
+        start = parts.validation_start
         raise LakehouseError(
-            f"as of {as_of} there are {parts.train.sum()} rows before {start} to train on, "
-            f"and {parts.validation.sum()} rows in {start:%B %Y} to validate with",
+            f"as of {as_of} there are {parts.train_rows} rows before {start} to train on, "
+            f"and {parts.validation_rows} rows in {start:%B %Y} to validate with",
             "choose another --as-of, or ingest and publish what is missing",
         )
-    return parts
 
 
 def split_at(days: Any, start: date, end: date) -> Split:

@@ -1,4 +1,4 @@
-"""The training loop: whole-table tensors, averaged weights, early stopping, best weights kept."""
+"""The training loop: batches of encoded rows, averaged weights, early stopping, best weights kept."""
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lakehouse.errors import LakehouseError
-from ml.data.tensors import Batch, Tensors
+from ml.data.tensors import Batch, EncodedRows
 from ml.evaluate import metrics
 from ml.model.checkpoint import Checkpoint, Epoch
 from ml.model.workers import ALONE, Workers
@@ -147,8 +147,8 @@ class _Training:
 
 def fit(
     network: nn.Module,
-    train: Tensors,
-    validation: Tensors,
+    train: EncodedRows,
+    validation: EncodedRows,
     budget: TrainingSpec,
     progress: Callable[[str], None],
     on_epoch: Callable[[Epoch], None],
@@ -235,15 +235,15 @@ def _one_epoch(
     return workers.sum(float(torch.stack(losses).mean()))
 
 
-def _measure(training: _Training, validation: Tensors, budget: TrainingSpec) -> dict[str, float]:
+def _measure(training: _Training, validation: EncodedRows, budget: TrainingSpec) -> dict[str, float]:
     """The metrics of the averaged weights."""
     raw_state = _copy(training.network.state_dict())
     training.network.load_state_dict(training.average.state)
-    scores = _score(training.network, validation)
+    labels, scores = _score(training.network, validation)
     if not np.isfinite(scores).all():
         raise DivergedError(len(training.epochs) + 1, budget.learning_rate)
     training.network.load_state_dict(raw_state)
-    return metrics(validation.labels.numpy(), scores)
+    return metrics(labels, scores)
 
 
 def _loss(epoch: Epoch) -> float:
@@ -254,13 +254,13 @@ def _copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in state.items()}
 
 
-def _score(network: nn.Module, rows: Tensors) -> npt.NDArray[np.float64]:
+def _score(network: nn.Module, rows: EncodedRows) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """Labels and scores."""
     network.eval()
+    labels: list[Tensor] = []
+    logits: list[Tensor] = []
     with torch.inference_mode():
-        logits = [
-            network(numeric, codes)
-            for numeric, codes in zip(
-                rows.numeric.split(SCORING_ROWS), rows.codes.split(SCORING_ROWS), strict=True
-            )
-        ]
-    return torch.sigmoid(torch.cat(logits).double()).numpy()
+        for batch in rows.in_order(SCORING_ROWS):
+            labels.append(batch.labels)
+            logits.append(network(batch.numeric, batch.codes))
+    return torch.cat(labels).numpy(), torch.sigmoid(torch.cat(logits).double()).numpy()

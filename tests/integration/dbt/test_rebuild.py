@@ -19,6 +19,7 @@ from lakehouse.settings import PROJECT_ROOT
 from ml import tracking
 from ml.archive import archive
 from ml.data.tensors import labels_of
+from ml.data.training_rows import InMemoryRows
 from ml.data.training_set import split_at, training_set
 from ml.dbt_models import DbtModels
 from ml.evaluate import metrics
@@ -51,7 +52,7 @@ def _log_run(lakehouse: Lakehouse, code: bytes) -> str:
     parts = split_at(rows.column(columns.partition), date(2013, 9, 3), AS_OF)
     manifest = training_manifest(spark, spec, pinned, parts, models, code)
     with tracking.training_run("rebuild", "rebuild") as run_id:
-        bundle, _ = fit_bundle(spec, pinned, rows, parts)
+        bundle, _ = fit_bundle(spec, pinned, InMemoryRows(rows, parts, columns))
         validation = rows.filter(pa.array(parts.validation))
         measured = metrics(labels_of(validation, str(columns.label)), bundle.predict(validation))
         mlflow.log_metrics({f"best_{name}": value for name, value in measured.items()})

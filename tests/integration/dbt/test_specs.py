@@ -8,7 +8,6 @@ import pytest
 from lakehouse.delta.publications import publish
 from lakehouse.delta.table import current_version
 from ml.compare import compare
-from ml.data.training_set import split_at
 from ml.dbt_models import DbtModels
 from ml.manifest import manifest_of
 from ml.score import score
@@ -35,7 +34,7 @@ def test_a_spec_trains_scores_and_is_measured(story, name, monkeypatch) -> None:
     tables = [models.table(each) for each in (spec.features_model, spec.training_model)]
     publish(spark, [current_version(spark, table) for table in tables], "test", "test")
     # Four days hold no whole month: the last two validate.
-    monkeypatch.setattr("ml.train.split", lambda days, _: split_at(days, VALIDATION, AS_OF))
+    monkeypatch.setattr("ml.train.validation_month", lambda _: (VALIDATION, AS_OF))
 
     trained = train(spark, spec, AS_OF, models=models)
     assert trained.alias == "champion"

@@ -6,6 +6,7 @@ import pytest
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
 from ml import reproduce
+from ml.data.training_rows import InMemoryRows
 from ml.data.training_set import split_at
 from ml.registry import model_of_run
 from ml.run import logged_run
@@ -33,7 +34,7 @@ def test_distributed_equals_single_and_is_reproduced(platform: Platform) -> None
     rows = read_training_rows(spark, manifest.spec, manifest.pinned)
     record = manifest.split
     parts = split_at(rows.column("flight_date"), record.validation_start, record.validation_end)
-    _, single = fit_bundle(spec_of(platform, 1), manifest.pinned, rows, parts)
+    _, single = fit_bundle(spec_of(platform, 1), manifest.pinned, InMemoryRows(rows, parts, manifest.columns))
 
     history = mlflow.MlflowClient().get_metric_history
     found = {each.step: each.value for each in history(shared.run_id, "train_loss")}

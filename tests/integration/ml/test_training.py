@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.delta.table import TableVersion, current_version, location
 from lakehouse.errors import LakehouseError
+from ml.data.training_rows import InMemoryRows
 from ml.data.training_set import read_arrow, split, training_set
 from ml.dbt_models import DbtModels
 from ml.manifest import manifest_of
@@ -78,7 +79,8 @@ def test_the_same_rows_and_seed_give_the_same_weights_however_they_are_stored(pl
         rows = read_training_rows(spark, spec, pinned)
         training = spec.training.model_copy(update={"seed": seed})
         seeded = spec.model_copy(update={"training": training})
-        bundle, _ = fit_bundle(seeded, pinned, rows, split(rows.column("flight_date"), AS_OF))
+        parts = split(rows.column("flight_date"), AS_OF)
+        bundle, _ = fit_bundle(seeded, pinned, InMemoryRows(rows, parts, columns))
         return bundle.weights_hash()
 
     before = weights(1)

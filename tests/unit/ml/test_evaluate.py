@@ -63,7 +63,7 @@ def test_calibration_by_month_tells_a_month_that_is_off_from_one_that_is_not() -
 
 
 def test_baseline_rates_and_a_value_never_seen() -> None:
-    baseline = fit_baseline(pa.table({"hour": [6, 6, 20, 20]}), np.array([0, 0, 0, 1]), "hour")
+    baseline = fit_baseline([(pa.table({"hour": [6, 6, 20, 20]}), np.array([0, 0, 0, 1]))], "hour")
     assert baseline == Baseline(0.25, "hour", {"20": 0.5, "6": 0.0})
     assert baseline.scores([6, 20, 13]).tolist() == [0.0, 0.5, 0.25]
 

@@ -1,0 +1,145 @@
+"""The rows of a training: in memory, or past a budget streamed from the table's files and from a spill."""
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from ml.data.arrow import ArrowRows, ArrowTable
+from ml.data.columns import Columns
+from ml.data.encoding import Encoding, Floats, compute
+from ml.data.streamed_rows import StreamedRows, count_rows
+from ml.data.tensors import EncodedRows, to_tensors
+from ml.data.training_set import Parts, Split, TrainingSet, read_arrow, split_at
+
+Progress = Callable[[str], None]
+MB = 2**20
+
+
+class TrainingRows(Protocol):
+    """Raw rows that are trained on, and raw rows that choose the best epoch."""
+
+    @property
+    def parts(self) -> Parts: ...
+
+    def to_learn_from(self) -> tuple[ArrowTable, float]:
+        """Training rows that the encoding is learned from, and which share of all training rows they are."""
+        ...
+
+    def encoded(
+        self, encoding: Encoding, progress: Progress
+    ) -> AbstractContextManager[tuple[EncodedRows, EncodedRows]]:
+        """Training rows and validation rows, encoded once for all epochs."""
+        ...
+
+    def train(self, names: Sequence[str]) -> Iterator[ArrowTable]:
+        """Some columns of the training rows, in pieces, in any order."""
+        ...
+
+    def validation(self) -> Iterator[ArrowTable]:
+        """The validation rows, in pieces, in any order."""
+        ...
+
+    def validation_sample(self, count: int, seed: int) -> ArrowTable:
+        """Up to `count` validation rows, ordered by entity; the same ones however the table lies on disk."""
+        ...
+
+
+@dataclass(frozen=True)
+class InMemoryRows:
+    """All rows as one Arrow table, ordered by entity."""
+
+    table: ArrowTable
+    parts: Split
+    columns: Columns
+
+    def to_learn_from(self) -> tuple[ArrowTable, float]:
+        """All training rows."""
+        return self._train_rows(), 1.0
+
+    @contextmanager
+    def encoded(self, encoding: Encoding, progress: Progress) -> Generator[tuple[EncodedRows, EncodedRows]]:
+        """As whole-table tensors."""
+        label = str(self.columns.label)
+        yield (
+            to_tensors(encoding, self._train_rows(), label),
+            to_tensors(encoding, self._validation_rows(), label),
+        )
+
+    def train(self, names: Sequence[str]) -> Iterator[ArrowTable]:
+        """In one piece."""
+        yield self.table.select(list(dict.fromkeys(names))).filter(pa.array(self.parts.train))
+
+    def validation(self) -> Iterator[ArrowTable]:
+        """In one piece."""
+        yield self._validation_rows()
+
+    def validation_sample(self, count: int, seed: int) -> ArrowTable:
+        """Chosen by their place."""
+        rows = self._validation_rows()
+        chosen = np.random.default_rng(seed).permutation(rows.num_rows)[:count]
+        return rows.take(pa.array(np.sort(chosen)))
+
+    def _train_rows(self) -> ArrowTable:
+        return self.table.filter(pa.array(self.parts.train))
+
+    def _validation_rows(self) -> ArrowTable:
+        return self.table.filter(pa.array(self.parts.validation))
+
+
+def training_rows(
+    folder: Path,
+    pinned: TrainingSet,
+    names: tuple[str, ...],
+    validation_start: date,
+    validation_end: date,
+    crosses: int,
+    memory_mb: int | None,
+) -> TrainingRows:
+    """The rows of a training, in memory if they take no more than a budget when they are encoded.
+
+    What decides is how many rows there are, never how they lie on disk.
+
+    Args:
+        folder: where the table lies.
+        names: the columns to read, besides the entity.
+        crosses: how many pairs of categorical features are encoded, too.
+        memory_mb: the budget; None: no limit.
+
+    Raises:
+        LakehouseError: as `read_arrow`.
+    """
+    if memory_mb is not None:
+        columns, budget = pinned.columns, memory_mb * MB
+        codes = len(columns.categorical) + crosses
+        in_memory = len(columns.numeric) * 4 + codes * 8 + 4
+        counted = count_rows(folder, pinned, validation_start, validation_end)
+        if (counted.train_rows + counted.validation_rows) * in_memory > budget:
+            return StreamedRows(folder, pinned, names, codes, counted, budget)
+    table = read_arrow(folder, pinned, names)
+    days = table.column(pinned.columns.partition)
+    return InMemoryRows(table, split_at(days, validation_start, validation_end), pinned.columns)
+
+
+def scored(
+    rows: TrainingRows, columns: Columns, names: Sequence[str], predict: Callable[[ArrowRows], Floats]
+) -> tuple[ArrowTable, Floats]:
+    """Score the validation rows.
+
+    Returns:
+        entity, label and the columns of `names` of each row, ordered by entity; its score.
+    """
+    kept = list(dict.fromkeys((*columns.entity, str(columns.label), *names)))
+    pieces: list[ArrowTable] = []
+    scores: list[Floats] = []
+    for piece in rows.validation():
+        pieces.append(piece.select(kept))
+        scores.append(predict(piece))
+    table = pa.concat_tables(pieces)
+    order = compute.sort_indices(table, sort_keys=[(name, "ascending") for name in columns.entity])
+    return table.take(order), np.concatenate(scores)[order.to_numpy()]

@@ -18,6 +18,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
 from ml import tracking
 from ml.data.columns import Columns
+from ml.data.training_rows import InMemoryRows
 from ml.data.training_set import Split, training_set
 from ml.manifest import manifest_of
 from ml.spec import Spec
@@ -142,7 +143,9 @@ class Local:
         self.spec = searched(made, space, **training)
         columns = Columns(("id",), "at", "day", ("x",), ("group",), "late", "known_at", "superseded_at")
         pinned = training_set(TableVersion("t", "t", 0), columns, AS_OF, "UTC")
-        self.encoded = encode_parts(self.spec, pinned, ROWS, PARTS)
+        with encode_parts(self.spec, pinned, InMemoryRows(ROWS, PARTS, columns)) as self.encoded:
+            # Tensors outlive the block.
+            pass
         self.study = open_study(folder, self.spec, "local", "x")
 
     def search(self, seconds: float, trials: int | None = None) -> list[Trial]:

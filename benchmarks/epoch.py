@@ -16,8 +16,7 @@ from rich.table import Table
 from benchmarks.published import published
 from benchmarks.timing import fastest
 from lakehouse.engine.session import spark_session
-from ml.data.fit_encoding import fit_encoding
-from ml.data.tensors import Batch, Tensors, labels_of, to_tensors
+from ml.data.tensors import Batch, Tensors, to_tensors
 from ml.data.training_set import read_arrow
 from ml.model.fit import fit, reproducible_torch
 from ml.model.network import Shape, TabularNetwork
@@ -44,18 +43,9 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     arguments = parser.parse_args()
     source = published(spark_session())
-    columns, label, spec = source.pinned.columns, str(source.pinned.columns.label), source.spec
+    columns, label, spec = source.columns, str(source.columns.label), source.spec
     rows = read_arrow(source.folder, source.pinned, (label, *columns.features)).slice(0, arguments.rows)
-    encoding = fit_encoding(
-        rows,
-        columns.numeric,
-        columns.categorical,
-        labels_of(rows, label),
-        crosses=spec.crosses,
-        bins=spec.encoding.bins,
-        min_bin_rows=spec.encoding.min_bin_rows,
-        rare_below=spec.encoding.rare_below,
-    )
+    encoding = source.encoding(rows)
     train = to_tensors(encoding, rows, label)
     fixed = OneBatch(train.numeric, train.codes, train.labels)
     validation = to_tensors(encoding, rows.slice(0, VALIDATION_ROWS), label)

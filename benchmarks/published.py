@@ -1,16 +1,24 @@
 """The published training set of this warehouse, as benchmarks of the model rooms need it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from fnmatch import fnmatch
 from pathlib import Path
 
+import numpy as np
 from pyspark.sql import SparkSession
 
-from lakehouse.delta.publications import published_version
 from lakehouse.delta.table import location
-from ml.data.training_set import TrainingSet, training_set
+from ml.data.arrow import ArrowTable
+from ml.data.columns import Columns
+from ml.data.encoding import Encoding
+from ml.data.training_rows import InMemoryRows
+from ml.data.training_set import Split, TrainingSet
 from ml.dbt_models import DbtModels, current_models
+from ml.fit_bundle import learn_encoding
 from ml.spec import Spec, load_spec
+from ml.training_inputs import pin_published
 
 
 @dataclass(frozen=True)
@@ -22,10 +30,34 @@ class Published:
     pinned: TrainingSet
     folder: Path
 
+    @property
+    def columns(self) -> Columns:
+        """Of the training set, by role."""
+        return self.pinned.columns
 
-def published(spark: SparkSession, as_of: date = date(2014, 1, 1)) -> Published:
-    """What is published by now; run `make demo` first."""
+    def encoding(self, rows: ArrowTable) -> Encoding:
+        """The shipped spec's, learned from all of these rows."""
+        all_rows = np.ones(rows.num_rows, bool)
+        parts = Split(all_rows, ~all_rows, self.pinned.as_of, self.pinned.as_of)
+        return learn_encoding(self.spec, self.columns, InMemoryRows(rows, parts, self.columns))
+
+
+def published(spark: SparkSession, without: Sequence[str] = (), as_of: date = date(2014, 1, 1)) -> Published:
+    """What is published by now; run `make demo` first.
+
+    Args:
+        without: patterns of features to leave out.
+    """
     spec, models = load_spec("arrival_delay"), current_models()
-    table = published_version(spark, models.table(spec.training_model))
-    pinned = training_set(table, models.columns(spec.training_model), as_of, spec.time_zone)
-    return Published(spec, models, pinned, location(spark, table.name))
+    pinned = pin_published(spark, spec, as_of, models)
+    columns = replace(
+        pinned.columns,
+        numeric=_left(pinned.columns.numeric, without),
+        categorical=_left(pinned.columns.categorical, without),
+    )
+    return Published(spec, models, replace(pinned, columns=columns), location(spark, pinned.table.name))
+
+
+def _left(names: Sequence[str], without: Sequence[str]) -> tuple[str, ...]:
+    """The names that no pattern matches."""
+    return tuple(name for name in names if not any(fnmatch(name, pattern) for pattern in without))

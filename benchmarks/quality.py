@@ -12,9 +12,8 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
-from fnmatch import fnmatch
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from lakehouse.delta.publications import published_version
+from benchmarks.published import published
 from lakehouse.engine.session import spark_session
 from lakehouse.settings import settings
 from ml.bootstrap import Interval
@@ -35,13 +34,13 @@ from ml.data.encoding import encode
 from ml.data.fit_encoding import fit_encoding
 from ml.data.tensors import labels_of
 from ml.data.training_rows import InMemoryRows
-from ml.data.training_set import Split, TrainingSet, split_at, training_set
-from ml.dbt_models import current_models
+from ml.data.training_set import Split, TrainingSet, split_at
 from ml.evaluate import calibration_by_month, log_loss, metrics
+from ml.fit_bundle import fit_bundle
 from ml.plots import calibration_curve
 from ml.promotion import gain_by_days
-from ml.spec import PromotionSpec, Spec, load_spec
-from ml.train import fit_bundle, read_training_rows
+from ml.spec import PromotionSpec, Spec
+from ml.training_inputs import read_training_rows
 
 Array = npt.NDArray[Any]
 VALIDATION, TEST, AS_OF = date(2013, 9, 1), date(2013, 10, 1), date(2014, 1, 1)
@@ -83,24 +82,15 @@ def read_frame(without: Sequence[str]) -> Frame:
     Args:
         without: patterns of features to leave out.
     """
-    spark, spec, models = spark_session(), load_spec("arrival_delay"), current_models()
-    columns = models.columns(spec.training_model)
-    columns = replace(
-        columns, numeric=left(columns.numeric, without), categorical=left(columns.categorical, without)
-    )
-    table = published_version(spark, models.table(spec.training_model))
-    pinned = training_set(table, columns, AS_OF, spec.time_zone)
+    spark = spark_session()
+    source = published(spark, without)
+    spec, pinned, columns = source.spec, source.pinned, source.columns
     rows = read_training_rows(spark, spec, pinned)
     days = rows.column(columns.partition).cast(pa.date32()).to_numpy()
     test = days >= np.datetime64(TEST)
     labels = labels_of(rows, str(columns.label))
     parts = split_at(rows.column(columns.partition), VALIDATION, TEST)
     return Frame(spec, pinned, rows, parts, labels, test, days)
-
-
-def left(names: Sequence[str], without: Sequence[str]) -> tuple[str, ...]:
-    """The names that no pattern matches."""
-    return tuple(name for name in names if not any(fnmatch(name, pattern) for pattern in without))
 
 
 def boosted(frame: Frame) -> Callable[[int], Array]:

@@ -15,8 +15,7 @@ from rich.table import Table
 from benchmarks.published import published
 from benchmarks.timing import fastest
 from lakehouse.engine.session import spark_session
-from ml.data.fit_encoding import fit_encoding
-from ml.data.tensors import labels_of, to_tensors
+from ml.data.tensors import to_tensors
 from ml.data.training_set import read_arrow
 
 GOAL = 1.3
@@ -28,19 +27,10 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     repeat: int = parser.parse_args().repeat
     source = published(spark_session())
-    columns, label, spec = source.pinned.columns, str(source.pinned.columns.label), source.spec
+    columns, label = source.columns, str(source.columns.label)
     names = (label, *columns.features)
     rows = read_arrow(source.folder, source.pinned, names)
-    encoding = fit_encoding(
-        rows,
-        columns.numeric,
-        columns.categorical,
-        labels_of(rows, label),
-        crosses=spec.crosses,
-        bins=spec.encoding.bins,
-        min_bin_rows=spec.encoding.min_bin_rows,
-        rare_below=spec.encoding.rare_below,
-    )
+    encoding = source.encoding(rows)
 
     def bare() -> int:
         table = DeltaTable(source.folder, version=source.pinned.table.version)

@@ -17,11 +17,12 @@ from ml.manifest import Manifest
 from ml.model.checkpoint import load_checkpoint
 from ml.reproduce import compare
 from ml.run import TrainingRun, logged_run
-from ml.train import TrainedModel, split_training_rows, train_run
+from ml.train import TrainedModel, train_run
+from ml.training_inputs import split_training_rows
 
 # What the weights are made by: with other code or other versions of these, a run would be half one thing and
 # half another.
-_DECIDING_CODE = ("ml/data/", "ml/model/", "ml/evaluate.py", "ml/train.py")
+_DECIDING_CODE = ("ml/data/", "ml/model/", "ml/evaluate.py", "ml/fit_bundle.py", "ml/training_inputs.py")
 _DECIDING_PACKAGES = ("torch", "numpy", "pyarrow", "pandas", "scikit-learn")
 
 

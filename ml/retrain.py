@@ -10,9 +10,10 @@ from ml.data.tensors import labels_of
 from ml.data.training_rows import scored
 from ml.data.training_set import TrainingSet
 from ml.evaluate import metrics
+from ml.fit_bundle import fit_bundle
 from ml.report import Difference
 from ml.run import TrainingRun
-from ml.train import fit_bundle, split_training_rows
+from ml.training_inputs import split_training_rows
 
 # On another kind of machine sums are rounded elsewhere: metrics agree this far, weights do not.
 TOLERANCE = 1e-6

@@ -15,9 +15,10 @@ from optuna.trial import FrozenTrial, TrialState
 from lakehouse.errors import LakehouseError
 from ml import tracking
 from ml.evaluate import METRICS
+from ml.fit_bundle import Encoded, fit_encoded
 from ml.model.fit import DivergedError, Epoch
 from ml.spec import Choices, Spec
-from ml.train import Encoded, fit_encoded, log_epoch
+from ml.train import log_epoch
 
 # Trials that count: they are not tried again.
 _DONE = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned"}

@@ -1,13 +1,10 @@
 """Train a model from a published training set, log everything about it, and register it."""
 
-import hashlib
 import json
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
-from functools import partial
+from datetime import date
 from pathlib import Path
 
 import mlflow
@@ -15,43 +12,24 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 from pyspark.sql import SparkSession
 
-from lakehouse.delta.content_hash import content_hash
-from lakehouse.delta.publications import published_version
-from lakehouse.delta.table import location
-from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
 from ml import plots, tracking
 from ml.archive import archive
 from ml.card import Measured, measure, model_card
 from ml.data.arrow import ArrowTable
-from ml.data.columns import Columns
-from ml.data.encoding import Encoding
-from ml.data.fit_encoding import fit_encoding
-from ml.data.tensors import EncodedRows, Tensors, labels_of
-from ml.data.training_rows import TrainingRows, scored, training_rows
-from ml.data.training_set import (
-    Parts,
-    TrainingSet,
-    check_split,
-    read_arrow,
-    read_spark,
-    training_set,
-    validation_month,
-)
+from ml.data.tensors import labels_of
+from ml.data.training_rows import TrainingRows, scored
 from ml.dbt_models import DbtModels, current_models
-from ml.distribute import fit_on_workers
-from ml.environment import code, environment
 from ml.evaluate import calibration_by_month, fit_baseline, metrics, permutation_importance
-from ml.leaks import refuse_leaks
-from ml.lineage import pin, pin_upstream
-from ml.manifest import PROTOCOL_VERSION, Content, Manifest, SplitRecord
+from ml.fit_bundle import fit_bundle
+from ml.manifest import Manifest
 from ml.model.bundle import Bundle
-from ml.model.checkpoint import Epoch, load_checkpoint, save_checkpoint
-from ml.model.fit import Fitted, fit, reproducible_torch
-from ml.model.network import Shape, TabularNetwork
+from ml.model.checkpoint import Epoch
+from ml.model.fit import Fitted
 from ml.registry import log_and_register
 from ml.spec import Spec, flat
 from ml.tracking import ARCHIVE, MANIFEST
+from ml.training_inputs import checked_rows, pin_published, training_manifest
 
 BASELINE, CARD = "baseline.json", "model_card.md"
 # The curves need all validation rows; shuffling each feature in turn needs only enough to rank them.
@@ -166,147 +144,6 @@ def train_run(
     )
 
 
-def pin_published(spark: SparkSession, spec: Spec, as_of: date, models: DbtModels) -> TrainingSet:
-    """The published version of the spec's training set, as it was known when a local day began."""
-    table = published_version(spark, models.table(spec.training_model))
-    return training_set(table, models.columns(spec.training_model), as_of, spec.time_zone)
-
-
-def checked_rows(
-    spark: SparkSession, spec: Spec, pinned: TrainingSet, progress: Callable[[str], None]
-) -> TrainingRows:
-    """Rows by part; a feature that tells the label is refused."""
-    progress(f"reading {pinned.table} as known on {pinned.as_of}")
-    rows = split_training_rows(spark, spec, pinned, *validation_month(pinned.as_of))
-    check_split(pinned.as_of, rows.parts)
-    refuse_leaks(spec, pinned.columns, rows.to_learn_from()[0], progress)
-    return rows
-
-
-def read_training_rows(spark: SparkSession, spec: Spec, pinned: TrainingSet) -> ArrowTable:
-    """The columns that training needs, straight from the table's files, ordered by entity."""
-    return read_arrow(location(spark, pinned.table.name), pinned, _names(spec, pinned.columns))
-
-
-def split_training_rows(
-    spark: SparkSession, spec: Spec, pinned: TrainingSet, validation_start: date, validation_end: date
-) -> TrainingRows:
-    """The same rows by part: in memory, or past the spec's budget streamed from the table's files."""
-    return training_rows(
-        location(spark, pinned.table.name),
-        pinned,
-        _names(spec, pinned.columns),
-        validation_start,
-        validation_end,
-        len(spec.crosses),
-        spec.training.memory_mb,
-    )
-
-
-def _names(spec: Spec, columns: Columns) -> tuple[str, ...]:
-    return (columns.partition, str(columns.label), *columns.features, spec.baseline_column, *spec.segments)
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Rows to train on and to validate with, encoded by what the former taught."""
-
-    encoding: Encoding
-    train: EncodedRows
-    validation: EncodedRows
-
-
-@contextmanager
-def encode_parts(
-    spec: Spec,
-    pinned: TrainingSet,
-    rows: TrainingRows,
-    progress: Callable[[str], None] = _say_nothing,
-) -> Generator[Encoded]:
-    """Fit the encoding on the training rows, and encode; what is on disk is gone after the block."""
-    progress(f"encoding {len(pinned.columns.features)} features of {rows.parts.train_rows} rows")
-    encoding = _learn_encoding(spec, pinned.columns, rows)
-    with rows.encoded(encoding, progress) as (train, validation):
-        yield Encoded(encoding, train, validation)
-
-
-def fit_encoded(
-    spec: Spec,
-    encoded: Encoded,
-    progress: Callable[[str], None],
-    on_epoch: Callable[[Epoch], None],
-    checkpoints: Path | None = None,
-) -> tuple[Bundle, Fitted]:
-    """Train on encoded rows, nothing logged; the same rows, spec and threads give the same weights.
-
-    Args:
-        on_epoch: told each epoch, those of a checkpoint, too.
-        checkpoints: a folder that keeps a checkpoint; where it holds one, training goes on from it.
-
-    Raises:
-        LakehouseError: the scores are no numbers any more, the checkpoint is damaged, or several workers are
-            wanted for rows that are streamed.
-    """
-    shape = Shape(**spec.network.model_dump())
-    done = load_checkpoint(checkpoints) if checkpoints else None
-    for epoch in done.epochs if done else ():
-        on_epoch(epoch)
-    if spec.training.workers > 1:
-        train, validation = _tensors(encoded.train), _tensors(encoded.validation)
-        return fit_on_workers(
-            encoded.encoding, shape, train, validation, spec.training, progress, on_epoch, checkpoints
-        )
-    with reproducible_torch(spec.training.seed, spec.training.threads):
-        network = TabularNetwork(encoded.encoding, shape)
-        fitted = fit(
-            network,
-            encoded.train,
-            encoded.validation,
-            spec.training,
-            progress,
-            on_epoch,
-            partial(save_checkpoint, checkpoints) if checkpoints else None,
-            done,
-        )
-    return Bundle(network, encoded.encoding, shape), fitted
-
-
-def _tensors(rows: EncodedRows) -> Tensors:
-    if not isinstance(rows, Tensors):
-        raise LakehouseError(
-            "rows past training.memory_mb are streamed, which several workers can't share",
-            "raise memory_mb in the spec's training part, or set workers: 1",
-        )
-    return rows
-
-
-def fit_bundle(
-    spec: Spec,
-    pinned: TrainingSet,
-    rows: TrainingRows,
-    progress: Callable[[str], None] = _say_nothing,
-    on_epoch: Callable[[Epoch], None] = lambda _: None,
-    checkpoints: Path | None = None,
-) -> tuple[Bundle, Fitted]:
-    """Encode and train, nothing logged; see `fit_encoded`."""
-    with encode_parts(spec, pinned, rows, progress) as encoded:
-        return fit_encoded(spec, encoded, progress, on_epoch, checkpoints)
-
-
-def _learn_encoding(spec: Spec, columns: Columns, rows: TrainingRows) -> Encoding:
-    learned_from, share = rows.to_learn_from()
-    return fit_encoding(
-        learned_from,
-        columns.numeric,
-        columns.categorical,
-        labels_of(learned_from, str(columns.label)),
-        crosses=spec.crosses,
-        bins=spec.encoding.bins,
-        min_bin_rows=spec.encoding.min_bin_rows,
-        rare_below=max(1, round(spec.encoding.rare_below * share)),
-    )
-
-
 def _fit(
     run_id: str,
     manifest: Manifest,
@@ -368,35 +205,3 @@ def log_inputs(run_id: str, spec: Spec, manifest: Manifest, code_archive: bytes)
     )
     tracking.log_bytes(run_id, MANIFEST, manifest.to_json().encode())
     tracking.log_bytes(run_id, ARCHIVE, code_archive)
-
-
-def training_manifest(
-    spark: SparkSession,
-    spec: Spec,
-    pinned: TrainingSet,
-    parts: Parts,
-    models: DbtModels,
-    code_archive: bytes,
-) -> Manifest:
-    """All it takes to read a training set again, or to rebuild it, and to prove that it is the same."""
-    content = content_hash(read_spark(spark, pinned), pinned.columns.entity)
-    return Manifest(
-        protocol_version=PROTOCOL_VERSION,
-        created_at=datetime.now(UTC),
-        spec=spec,
-        as_of=pinned.as_of,
-        as_of_at=pinned.as_of_at,
-        training_set=pin(spark, pinned.table, "published"),
-        columns=pinned.columns,
-        content=Content.of(content),
-        upstream=pin_upstream(spark, spec.training_model, pinned.table, models),
-        split=SplitRecord(
-            train_rows=parts.train_rows,
-            validation_rows=parts.validation_rows,
-            validation_start=parts.validation_start,
-            validation_end=parts.validation_end,
-        ),
-        seed=spec.training.seed,
-        code=code(hashlib.sha256(code_archive).hexdigest()),
-        environment=environment(spark, spec.training.threads),
-    )

@@ -26,9 +26,11 @@ from ml.archive import archive
 from ml.data.training_set import TrainingSet
 from ml.dbt_models import DbtModels, current_models
 from ml.evaluate import METRICS
+from ml.fit_bundle import Encoded, encode_parts
 from ml.spec import EncodingSpec, Spec
 from ml.study import Trial, open_study, retry_unfinished, run_trials, trials_of
-from ml.train import Encoded, checked_rows, encode_parts, log_inputs, pin_published, training_manifest
+from ml.train import log_inputs
+from ml.training_inputs import checked_rows, pin_published, training_manifest
 
 
 @dataclass(frozen=True)

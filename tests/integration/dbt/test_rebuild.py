@@ -24,13 +24,14 @@ from ml.data.training_set import split_at, training_set
 from ml.dbt_models import DbtModels
 from ml.evaluate import metrics
 from ml.export import export_run, imported_run
+from ml.fit_bundle import fit_bundle
 from ml.manifest import Manifest, manifest_of
 from ml.rebuild import unpack
 from ml.registry import log_and_register
 from ml.reproduce import rebuild
 from ml.run import logged_run
 from ml.spec import load_spec
-from ml.train import fit_bundle, read_training_rows, training_manifest
+from ml.training_inputs import read_training_rows, training_manifest
 from tests.integration.dbt.conftest import Lakehouse
 
 pytestmark = pytest.mark.slow

@@ -34,7 +34,7 @@ def test_a_spec_trains_scores_and_is_measured(story, name, monkeypatch) -> None:
     tables = [models.table(each) for each in (spec.features_model, spec.training_model)]
     publish(spark, [current_version(spark, table) for table in tables], "test", "test")
     # Four days hold no whole month: the last two validate.
-    monkeypatch.setattr("ml.train.validation_month", lambda _: (VALIDATION, AS_OF))
+    monkeypatch.setattr("ml.training_inputs.validation_month", lambda _: (VALIDATION, AS_OF))
 
     trained = train(spark, spec, AS_OF, models=models)
     assert trained.alias == "champion"

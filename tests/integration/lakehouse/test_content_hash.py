@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -247,3 +248,13 @@ def test_values_swapped_between_columns_and_types_widened_move_the_hash(spark: S
 def test_refuses_what_has_no_defined_hash(spark: SparkSession) -> None:
     with pytest.raises(LakehouseError, match="tags array<int>"):
         content_hash(spark.sql("select 1 as id, array(1) as tags"))
+
+
+def test_hashing_leaves_the_sessions_settings_as_they_were(spark: SparkSession) -> None:
+    names = ("spark.sql.ansi.enabled", "spark.sql.codegen.maxFields")
+    before = {name: spark.conf.get(name) for name in names}
+    vector_hash(spark, VECTORS)
+    gone = spark.sql("select raise_error('no row can be read') as id")
+    with pytest.raises(PySparkException, match="no row can be read"):
+        content_hash(gone.selectExpr("cast(id as string) as id"))
+    assert {name: spark.conf.get(name) for name in names} == before

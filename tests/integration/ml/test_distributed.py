@@ -8,10 +8,12 @@ from lakehouse.settings import settings
 from ml import reproduce
 from ml.data.training_rows import InMemoryRows
 from ml.data.training_set import split_at
+from ml.fit_bundle import fit_bundle
 from ml.registry import model_of_run
 from ml.run import logged_run
 from ml.spec import Spec
-from ml.train import fit_bundle, read_training_rows, train
+from ml.train import train
+from ml.training_inputs import read_training_rows
 from tests.integration.ml.conftest import AS_OF, Platform
 
 

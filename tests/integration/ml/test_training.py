@@ -15,10 +15,12 @@ from lakehouse.errors import LakehouseError
 from ml.data.training_rows import InMemoryRows
 from ml.data.training_set import read_arrow, split, training_set
 from ml.dbt_models import DbtModels
+from ml.fit_bundle import fit_bundle
 from ml.manifest import manifest_of
 from ml.registry import model_by_alias
 from ml.tracking import artifact, client
-from ml.train import TrainedModel, fit_bundle, read_training_rows, train
+from ml.train import TrainedModel, train
+from ml.training_inputs import read_training_rows
 from tests.integration.ml.conftest import AS_OF, Platform
 
 

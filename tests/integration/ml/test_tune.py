@@ -20,10 +20,10 @@ from ml import tracking
 from ml.data.columns import Columns
 from ml.data.training_rows import InMemoryRows
 from ml.data.training_set import Split, training_set
+from ml.fit_bundle import encode_parts
 from ml.manifest import manifest_of
 from ml.spec import Spec
 from ml.study import Trial, open_study, retry_unfinished, run_trials, trials_of
-from ml.train import encode_parts
 from ml.tune import Tuned, study_lock, tune
 from tests.integration.ml.conftest import AS_OF, Platform, small_spec
 

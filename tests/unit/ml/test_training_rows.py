@@ -23,8 +23,8 @@ from ml.data.tensors import EncodedRows, Tensors
 from ml.data.training_rows import InMemoryRows, TrainingRows, scored, training_rows
 from ml.data.training_set import read_arrow, scan_arrow
 from ml.evaluate import log_loss
+from ml.fit_bundle import fit_bundle
 from ml.model.fit import reproducible_torch
-from ml.train import fit_bundle
 from tests.unit.ml.training_tables import (
     DAY,
     END,
@@ -226,7 +226,7 @@ MEMORY = """
 import json, re, sys
 from pathlib import Path
 from ml.data.training_rows import scored, training_rows
-from ml.train import fit_bundle
+from ml.fit_bundle import fit_bundle
 from tests.unit.ml.training_tables import END, START, columns, names, pinned, small_spec
 
 def memory(kind):

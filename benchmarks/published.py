@@ -39,7 +39,7 @@ class Published:
         """The shipped spec's, learned from all of these rows."""
         all_rows = np.ones(rows.num_rows, bool)
         parts = Split(all_rows, ~all_rows, self.pinned.as_of, self.pinned.as_of)
-        return learn_encoding(self.spec, self.columns, InMemoryRows(rows, parts, self.columns))
+        return learn_encoding(self.spec, self.columns, InMemoryRows.of(rows, parts, self.columns))
 
 
 def published(spark: SparkSession, without: Sequence[str] = (), as_of: date = date(2014, 1, 1)) -> Published:

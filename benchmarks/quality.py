@@ -142,7 +142,7 @@ def network(frame: Frame) -> Callable[[int], Array]:
     def fit(seed: int) -> Array:
         training = frame.spec.training.model_copy(update={"seed": seed})
         spec = frame.spec.model_copy(update={"training": training})
-        rows = InMemoryRows(frame.rows, frame.parts, frame.pinned.columns)
+        rows = InMemoryRows.of(frame.rows, frame.parts, frame.pinned.columns)
         bundle, _ = fit_bundle(spec, frame.pinned, rows)
         return bundle.predict(frame.rows.filter(pa.array(frame.test)))
 

@@ -1,6 +1,8 @@
 """How raw columns become numbers, by statistics that are kept as JSON beside the weights."""
 
 import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +23,7 @@ compute: Any = pyarrow.compute
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class Encoding:
 
 def numbers(rows: ArrowRows, name: str) -> Floats:
     """One numeric feature, shape `(rows,)`; missing is NaN."""
-    column = column_of(rows, name)
+    column = _raw(rows, name)
     kind = column.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
         if not pa.types.is_boolean(kind):
@@ -97,7 +100,10 @@ def numbers(rows: ArrowRows, name: str) -> Floats:
                 f"feature {name} is {kind}, not a number", "cast it in SQL, or change its role"
             )
         column = column.cast(pa.int8())
-    return column.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float32)
+    if pa.types.is_decimal(kind):
+        column = column.cast(pa.float64())
+    # Not safe: what a float32 can't hold is rounded.
+    return column.cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
 
 
 def category_codes(encoding: Encoding, rows: ArrowRows, name: str) -> Codes:
@@ -109,18 +115,50 @@ def category_codes(encoding: Encoding, rows: ArrowRows, name: str) -> Codes:
     return codes.cast(pa.int64()).to_numpy(zero_copy_only=False)
 
 
-def encode(encoding: Encoding, rows: ArrowRows) -> tuple[Floats, Codes]:
+def encode(
+    encoding: Encoding, rows: ArrowRows, order: Positions | None = None, threads: int = 1
+) -> tuple[Floats, Codes]:
     """Raw columns to numbers, row by row independent of each other.
 
+    Args:
+        order: positions of the rows that are wanted, as they are wanted; by default all as they are.
+        threads: so many columns are encoded at once.
+
     Returns:
-        numeric features `(rows, numeric)`, NaN where missing; codes `(rows, categorical + crosses)`.
+        numeric features `(rows, numeric)`, NaN where missing; codes `(rows, categorical + crosses)`. Both lie
+        column by column in memory: turning them round would take as long as encoding.
     """
-    codes = {name: category_codes(encoding, rows, name) for name in encoding.categories}
-    crossed = [_cross_codes(encoding, codes, cross) for cross in encoding.crosses]
-    return (
-        _stack([numbers(rows, name) for name in encoding.edges], rows.num_rows, np.dtype(np.float32)),
-        _stack([*codes.values(), *crossed], rows.num_rows, np.dtype(np.int64)),
-    )
+    count = rows.num_rows if order is None else len(order)
+    numeric = np.empty((len(encoding.edges), count), np.float32)
+    codes = np.empty((len(encoding.code_counts), count), np.int64)
+
+    def number(name: str, into: Floats) -> None:
+        _put(numbers(rows, name), order, into)
+
+    def category(name: str, into: Codes) -> None:
+        _put(category_codes(encoding, rows, name), order, into)
+
+    with ThreadPoolExecutor(threads) as pool:
+        _all_done(pool.map(category, encoding.categories, codes))
+        _all_done(pool.map(number, encoding.edges, numeric))
+    of_category = dict(zip(encoding.categories, codes, strict=False))
+    for cross, into in zip(encoding.crosses, codes[len(of_category) :], strict=True):
+        into[:] = _cross_codes(encoding, of_category, cross)
+    return numeric.T, codes.T
+
+
+def _put(values: npt.NDArray[Any], order: Positions | None, into: npt.NDArray[Any]) -> None:
+    if order is None:
+        into[:] = values
+    else:
+        # All are in range; with mode="raise" NumPy would buffer them.
+        np.take(values, order, out=into, mode="clip")
+
+
+def _all_done(work: Iterator[None]) -> None:
+    """Wait for work, and raise what it raised."""
+    for _ in work:
+        pass
 
 
 def column_of(rows: ArrowRows, name: str) -> Any:
@@ -129,14 +167,14 @@ def column_of(rows: ArrowRows, name: str) -> Any:
     Raises:
         LakehouseError: there is none.
     """
-    if name not in rows.schema.names:
-        raise LakehouseError(f"feature {name} is missing", f"there is: {', '.join(rows.schema.names)}")
-    column = rows.column(name)
+    column = _raw(rows, name)
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def _stack(columns: list[Any], rows: int, kind: np.dtype[Any]) -> Any:
-    return np.stack(columns, axis=1) if columns else np.empty((rows, 0), kind)
+def _raw(rows: ArrowRows, name: str) -> Any:
+    if name not in rows.schema.names:
+        raise LakehouseError(f"feature {name} is missing", f"there is: {', '.join(rows.schema.names)}")
+    return rows.column(name)
 
 
 def pair_codes(encoding: Encoding, codes: dict[str, Codes], left: str, right: str) -> Codes:

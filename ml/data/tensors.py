@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lakehouse.errors import LakehouseError
 from ml.data.arrow import ArrowTable
-from ml.data.encoding import Encoding, encode
+from ml.data.encoding import Encoding, Positions, encode
 
 
 class Batch(NamedTuple):
@@ -76,16 +76,19 @@ class Tensors:
         return Batch(self.numeric[rows], self.codes[rows], self.labels[rows])
 
 
-def to_tensors(encoding: Encoding, rows: ArrowTable, label: str) -> Tensors:
-    """Encode rows once, for all epochs.
+def to_tensors(encoding: Encoding, rows: ArrowTable, label: str, order: Positions | None = None) -> Tensors:
+    """Encode rows once, for all epochs, on as many threads as torch has.
+
+    Args:
+        order: positions of the rows that are wanted, as they are wanted; by default all as they are.
 
     Raises:
         LakehouseError: a label is missing or neither 0 nor 1, or a feature can't be encoded.
     """
-    numeric, codes = encode(encoding, rows)
-    return Tensors(
-        torch.from_numpy(numeric), torch.from_numpy(codes), torch.from_numpy(labels_of(rows, label))
-    )
+    numeric, codes = encode(encoding, rows, order, torch.get_num_threads())
+    labels = rows.select([label])
+    labels = labels_of(labels if order is None else labels.take(pa.array(order)), label)
+    return Tensors(torch.from_numpy(numeric), torch.from_numpy(codes), torch.from_numpy(labels))
 
 
 def labels_of(rows: ArrowTable, label: str) -> npt.NDArray[np.float32]:

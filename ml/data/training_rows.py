@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from ml.data.arrow import ArrowRows, ArrowTable
 from ml.data.columns import Columns
-from ml.data.encoding import Encoding, Floats, compute
+from ml.data.encoding import Encoding, Floats, Positions, compute
 from ml.data.streamed_rows import StreamedRows, count_rows
 from ml.data.tensors import EncodedRows, to_tensors
-from ml.data.training_set import Parts, Split, TrainingSet, read_arrow, split_at
+from ml.data.training_set import Parts, Split, TrainingSet, read_unordered, split_at
 
 Progress = Callable[[str], None]
 MB = 2**20
@@ -52,44 +52,56 @@ class TrainingRows(Protocol):
 
 @dataclass(frozen=True)
 class InMemoryRows:
-    """All rows as one Arrow table, ordered by entity."""
+    """All rows as one Arrow table.
+
+    Args:
+        order: positions of its rows that count, ordered by entity; the masks of `parts` are over these.
+    """
 
     table: ArrowTable
     parts: Split
     columns: Columns
+    order: Positions
+
+    @staticmethod
+    def of(table: ArrowTable, parts: Split, columns: Columns) -> "InMemoryRows":
+        """A table that is ordered by entity already."""
+        return InMemoryRows(table, parts, columns, np.arange(table.num_rows))
 
     def to_learn_from(self) -> tuple[ArrowTable, float]:
         """All training rows."""
-        return self._train_rows(), 1.0
+        return self.table.take(pa.array(self._train)), 1.0
 
     @contextmanager
     def encoded(self, encoding: Encoding, progress: Progress) -> Generator[tuple[EncodedRows, EncodedRows]]:
         """As whole-table tensors."""
         label = str(self.columns.label)
         yield (
-            to_tensors(encoding, self._train_rows(), label),
-            to_tensors(encoding, self._validation_rows(), label),
+            to_tensors(encoding, self.table, label, self._train),
+            to_tensors(encoding, self.table, label, self._validation),
         )
 
     def train(self, names: Sequence[str]) -> Iterator[ArrowTable]:
         """In one piece."""
-        yield self.table.select(list(dict.fromkeys(names))).filter(pa.array(self.parts.train))
+        yield self.table.select(list(dict.fromkeys(names))).take(pa.array(self._train))
 
     def validation(self) -> Iterator[ArrowTable]:
         """In one piece."""
-        yield self._validation_rows()
+        yield self.table.take(pa.array(self._validation))
 
     def validation_sample(self, count: int, seed: int) -> ArrowTable:
         """Chosen by their place."""
-        rows = self._validation_rows()
-        chosen = np.random.default_rng(seed).permutation(rows.num_rows)[:count]
-        return rows.take(pa.array(np.sort(chosen)))
+        rows = self._validation
+        chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
+        return self.table.take(pa.array(rows[np.sort(chosen)]))
 
-    def _train_rows(self) -> ArrowTable:
-        return self.table.filter(pa.array(self.parts.train))
+    @property
+    def _train(self) -> Positions:
+        return self.order[self.parts.train]
 
-    def _validation_rows(self) -> ArrowTable:
-        return self.table.filter(pa.array(self.parts.validation))
+    @property
+    def _validation(self) -> Positions:
+        return self.order[self.parts.validation]
 
 
 def training_rows(
@@ -112,7 +124,7 @@ def training_rows(
         memory_mb: the budget; None: no limit.
 
     Raises:
-        LakehouseError: as `read_arrow`.
+        LakehouseError: as `read_unordered`.
     """
     if memory_mb is not None:
         columns, budget = pinned.columns, memory_mb * MB
@@ -121,9 +133,9 @@ def training_rows(
         counted = count_rows(folder, pinned, validation_start, validation_end)
         if (counted.train_rows + counted.validation_rows) * in_memory > budget:
             return StreamedRows(folder, pinned, names, codes, counted, budget)
-    table = read_arrow(folder, pinned, names)
-    days = table.column(pinned.columns.partition)
-    return InMemoryRows(table, split_at(days, validation_start, validation_end), pinned.columns)
+    table, order = read_unordered(folder, pinned, names)
+    days = table.column(pinned.columns.partition).take(pa.array(order))
+    return InMemoryRows(table, split_at(days, validation_start, validation_end), pinned.columns, order)
 
 
 def scored(

@@ -83,20 +83,49 @@ def _as_known(df: DataFrame, pinned: TrainingSet) -> DataFrame:
 def read_arrow(folder: Path, pinned: TrainingSet, names: tuple[str, ...]) -> ArrowTable:
     """Some columns of the training set, from the table's own files, ordered by entity.
 
-    The order makes training independent of how the table lies on disk.
-
     Args:
         folder: where the table lies.
         names: the columns to read, besides the entity.
 
     Raises:
+        LakehouseError: as `read_unordered`.
+    """
+    rows, order = read_unordered(folder, pinned, names)
+    return rows.take(pa.array(order))
+
+
+def read_unordered(
+    folder: Path, pinned: TrainingSet, names: tuple[str, ...]
+) -> tuple[ArrowTable, npt.NDArray[np.int64]]:
+    """The same, without moving a row: the table as it lies, and which of its rows follow upon which.
+
+    The order makes training independent of how the table lies on disk.
+
+    Returns:
+        rows, among them some that are not in the training set; positions of those that are, ordered by entity.
+
+    Raises:
         LakehouseError: another table lies there, it lacks a column, the version or one of its files is gone,
             or it uses a Delta feature that the Arrow reader lacks.
     """
-    wanted = list(dict.fromkeys((*pinned.columns.entity, *names)))
+    columns = pinned.columns
+    wanted = list(dict.fromkeys((*columns.entity, *names)))
+    needed = list(dict.fromkeys((*wanted, str(columns.label_time), str(columns.label_end))))
+    known = _known(pinned)
     with _readable(folder, pinned):
-        rows = _dataset(folder, pinned, wanted).to_table(columns=wanted, filter=_known(pinned))
-    return rows.sort_by([(name, "ascending") for name in pinned.columns.entity])
+        dataset = _dataset(folder, pinned, wanted)
+        # Files without a row that was known then are not opened.
+        fragments = list(dataset.get_fragments(known))
+        rows = ds.FileSystemDataset(
+            fragments, dataset.schema, dataset.format, dataset.filesystem
+        ).to_table(columns=needed)
+    keys = rows.select([*columns.entity, *needed[len(wanted) :]])
+    numbered = keys.append_column(_POSITION, pa.array(np.arange(rows.num_rows)))
+    ordered = numbered.filter(known).sort_by([(name, "ascending") for name in columns.entity])
+    return rows.select(wanted), ordered.column(_POSITION).to_numpy()
+
+
+_POSITION = "_position"
 
 
 def scan_arrow(

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +20,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT, settings
 from ml.data.encoding import Encoding
 from ml.data.streamed_rows import StreamedRows
-from ml.data.tensors import EncodedRows, Tensors
+from ml.data.tensors import EncodedRows, Tensors, to_tensors
 from ml.data.training_rows import InMemoryRows, TrainingRows, scored, training_rows
 from ml.data.training_set import read_arrow, scan_arrow
 from ml.evaluate import log_loss
@@ -78,6 +79,31 @@ def by_number(rows: EncodedRows) -> list[bytes]:
 def test_rows_are_streamed_only_past_the_budget(table: Path) -> None:
     kinds = [type(read(table, memory_mb)) for memory_mb in (None, 3, 2, 1)]
     assert kinds == [InMemoryRows, InMemoryRows, StreamedRows, StreamedRows]
+
+
+def test_rows_in_memory_are_encoded_as_those_of_the_ordered_table(tmp_path: Path) -> None:
+    superseded = pa.array([datetime(2020, 2, 1, tzinfo=UTC), None] * 450, pa.timestamp("us", "UTC"))
+    rows = some_rows(900)
+    rows = rows.set_column(rows.schema.get_field_index("superseded_at"), "superseded_at", superseded)
+    shuffled = rows.take(pa.array(np.random.default_rng(0).permutation(900)))
+    folder = write(tmp_path / "t", shuffled, files=3)
+    ordered = read_arrow(folder, pinned(folder), names(columns()))
+    days = ordered.column(DAY).to_numpy()
+    expected = [
+        to_tensors(ENCODING, ordered.filter(pa.array(part)), LABEL)
+        for part in (days < np.datetime64(START), (days >= np.datetime64(START)) & (days < np.datetime64(END)))
+    ]
+    assert ordered.column("id").to_pylist() == sorted(rows.column("id").to_pylist()[1::2])
+    with read(folder, None).encoded(ENCODING, print) as encoded:
+        for found, wanted in zip(encoded, expected, strict=True):
+            for name in ("numeric", "codes", "labels"):
+                assert getattr(found, name).numpy().tobytes() == getattr(wanted, name).numpy().tobytes()
+
+
+def test_a_date_before_all_labels_gives_no_rows(table: Path) -> None:
+    early = replace(pinned(table), as_of_at=datetime(2019, 1, 1, tzinfo=UTC))
+    assert training_rows(table, early, names(columns()), START, END, 0, None).parts.train_rows == 0
+    assert read_arrow(table, early, names(columns())).num_rows == 0
 
 
 def test_each_row_is_seen_at_most_once_an_epoch_in_an_order_that_the_seed_decides(table: Path) -> None:

@@ -102,7 +102,7 @@ def read_unordered(
     The order makes training independent of how the table lies on disk.
 
     Returns:
-        rows, among them some that are not in the training set; positions of those that are, ordered by entity.
+        rows, some of them not in the training set; positions of those that are, ordered by entity.
 
     Raises:
         LakehouseError: another table lies there, it lacks a column, the version or one of its files is gone,
@@ -116,9 +116,9 @@ def read_unordered(
         dataset = _dataset(folder, pinned, wanted)
         # Files without a row that was known then are not opened.
         fragments = list(dataset.get_fragments(known))
-        rows = ds.FileSystemDataset(
-            fragments, dataset.schema, dataset.format, dataset.filesystem
-        ).to_table(columns=needed)
+        rows = ds.FileSystemDataset(fragments, dataset.schema, dataset.format, dataset.filesystem).to_table(
+            columns=needed
+        )
     keys = rows.select([*columns.entity, *needed[len(wanted) :]])
     numbered = keys.append_column(_POSITION, pa.array(np.arange(rows.num_rows)))
     ordered = numbered.filter(known).sort_by([(name, "ascending") for name in columns.entity])

@@ -53,7 +53,7 @@ def _log_run(lakehouse: Lakehouse, code: bytes) -> str:
     parts = split_at(rows.column(columns.partition), date(2013, 9, 3), AS_OF)
     manifest = training_manifest(spark, spec, pinned, parts, models, code)
     with tracking.training_run("rebuild", "rebuild") as run_id:
-        bundle, _ = fit_bundle(spec, pinned, InMemoryRows(rows, parts, columns))
+        bundle, _ = fit_bundle(spec, pinned, InMemoryRows.of(rows, parts, columns))
         validation = rows.filter(pa.array(parts.validation))
         measured = metrics(labels_of(validation, str(columns.label)), bundle.predict(validation))
         mlflow.log_metrics({f"best_{name}": value for name, value in measured.items()})

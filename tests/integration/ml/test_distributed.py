@@ -36,7 +36,8 @@ def test_distributed_equals_single_and_is_reproduced(platform: Platform) -> None
     rows = read_training_rows(spark, manifest.spec, manifest.pinned)
     record = manifest.split
     parts = split_at(rows.column("flight_date"), record.validation_start, record.validation_end)
-    _, single = fit_bundle(spec_of(platform, 1), manifest.pinned, InMemoryRows(rows, parts, manifest.columns))
+    in_memory = InMemoryRows.of(rows, parts, manifest.columns)
+    _, single = fit_bundle(spec_of(platform, 1), manifest.pinned, in_memory)
 
     history = mlflow.MlflowClient().get_metric_history
     found = {each.step: each.value for each in history(shared.run_id, "train_loss")}

@@ -82,7 +82,7 @@ def test_the_same_rows_and_seed_give_the_same_weights_however_they_are_stored(pl
         training = spec.training.model_copy(update={"seed": seed})
         seeded = spec.model_copy(update={"training": training})
         parts = split(rows.column("flight_date"), AS_OF)
-        bundle, _ = fit_bundle(seeded, pinned, InMemoryRows(rows, parts, columns))
+        bundle, _ = fit_bundle(seeded, pinned, InMemoryRows.of(rows, parts, columns))
         return bundle.weights_hash()
 
     before = weights(1)

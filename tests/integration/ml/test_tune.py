@@ -143,7 +143,7 @@ class Local:
         self.spec = searched(made, space, **training)
         columns = Columns(("id",), "at", "day", ("x",), ("group",), "late", "known_at", "superseded_at")
         pinned = training_set(TableVersion("t", "t", 0), columns, AS_OF, "UTC")
-        with encode_parts(self.spec, pinned, InMemoryRows(ROWS, PARTS, columns)) as self.encoded:
+        with encode_parts(self.spec, pinned, InMemoryRows.of(ROWS, PARTS, columns)) as self.encoded:
             # Tensors outlive the block.
             pass
         self.study = open_study(folder, self.spec, "local", "x")

@@ -22,7 +22,7 @@ from ml.data.encoding import Encoding
 from ml.data.streamed_rows import StreamedRows
 from ml.data.tensors import EncodedRows, Tensors, to_tensors
 from ml.data.training_rows import InMemoryRows, TrainingRows, scored, training_rows
-from ml.data.training_set import read_arrow, scan_arrow
+from ml.data.training_set import read_arrow, scan_arrow, split_at
 from ml.evaluate import log_loss
 from ml.fit_bundle import fit_bundle
 from ml.model.fit import reproducible_torch
@@ -88,10 +88,10 @@ def test_rows_in_memory_are_encoded_as_those_of_the_ordered_table(tmp_path: Path
     shuffled = rows.take(pa.array(np.random.default_rng(0).permutation(900)))
     folder = write(tmp_path / "t", shuffled, files=3)
     ordered = read_arrow(folder, pinned(folder), names(columns()))
-    days = ordered.column(DAY).to_numpy()
+    parts = split_at(ordered.column(DAY), START, END)
     expected = [
         to_tensors(ENCODING, ordered.filter(pa.array(part)), LABEL)
-        for part in (days < np.datetime64(START), (days >= np.datetime64(START)) & (days < np.datetime64(END)))
+        for part in (parts.train, parts.validation)
     ]
     assert ordered.column("id").to_pylist() == sorted(rows.column("id").to_pylist()[1::2])
     with read(folder, None).encoded(ENCODING, print) as encoded:

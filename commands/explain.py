@@ -7,7 +7,7 @@ import typer
 
 from commands.output import AsJson, facts, print_json, progress, table
 from lakehouse.engine.session import spark_session
-from ml.explain import Deliveries, Explanation
+from ml.explain import Deliveries, Explanation, Prediction
 from ml.explain import explain as explain_score
 from ml.spec import load_spec
 
@@ -43,6 +43,13 @@ def explain(
         raise typer.Exit(1)
 
 
+def _not_known(prediction: Prediction) -> str:
+    if prediction.missing_features is None:
+        return "not recorded with this score"
+    unseen = prediction.unseen_categories
+    return f"{prediction.missing_features} features NULL; {unseen or 'no category'} unseen in training"
+
+
 def _print(found: Explanation) -> None:
     built = "" if found.built_in is None else f", its day built in v{found.built_in}"
     facts(
@@ -54,6 +61,7 @@ def _print(found: Explanation) -> None:
             "model": f"{found.model_name} version {found.prediction.model_version}",
             "run": f"{found.run_id}, as of {found.as_of}, trained on {found.training_set}",
             "features": f"{found.prediction.features}{built}",
+            "not known": _not_known(found.prediction),
         }
     )
     if found.others:

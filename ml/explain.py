@@ -27,13 +27,20 @@ from ml.tracking import find_run
 
 @dataclass(frozen=True)
 class Prediction:
-    """A stored score of an entity."""
+    """A stored score of an entity.
+
+    Args:
+        missing_features: how many features were NULL; None of a score that was made before this was kept.
+        unseen_categories: the categorical features whose value the model does not know; None: none.
+    """
 
     prediction_id: str
     model_version: str
     score: float
     scored_at: datetime
     features: TableVersion
+    missing_features: int | None
+    unseen_categories: str | None
 
 
 @dataclass(frozen=True)
@@ -235,12 +242,16 @@ def _scored(
 
 
 def _prediction(row: Row) -> Prediction:
+    stored = row.asDict()
     return Prediction(
         prediction_id=row["prediction_id"],
         model_version=row["model_version"],
         score=row["score"],
         scored_at=row["scored_at"].astimezone(UTC),
         features=TableVersion(row["features_table"], row["features_table_id"], row["features_version"]),
+        # A table that was not written since these are kept lacks them.
+        missing_features=stored.get("missing_features"),
+        unseen_categories=stored.get("unseen_categories"),
     )
 
 

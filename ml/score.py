@@ -1,24 +1,27 @@
 """Batch scoring: a range of days in one Spark job, written once however often it is asked for."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import compress
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyspark.cloudpickle as cloudpickle
 import torch
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DoubleType, IntegerType, StructField, StructType
+from pyspark.sql.types import DoubleType, IntegerType, StringType, StructField, StructType
 
 import lakehouse
 import ml
 from lakehouse.delta.publications import published_version
 from lakehouse.delta.table import TableVersion, create_table, current_version, table_exists
 from lakehouse.errors import LakehouseError
-from ml.data.arrow import ArrowBatches, ScoredBatches
+from ml.data.arrow import ArrowBatches, ArrowColumn, ScoredBatches
 from ml.data.columns import Columns
 from ml.dbt_models import DbtModels, current_models
 from ml.model.bundle import Bundle, read_files
@@ -128,6 +131,9 @@ def _score_published(
 def with_scores(rows: DataFrame, columns: Columns, files: dict[str, bytes]) -> DataFrame:
     """Entity, event time, partition, `score` and the `score_bits` of its float, for each row.
 
+    Beside them what the model did not know of the row: `missing_features` counts those that are NULL or NaN,
+    `unseen_categories` names the categorical ones with a value that is too rare in training, or not there.
+
     The model and the code that runs it travel with the job: the engine's Python workers need neither this
     checkout nor its newest state. It is loaded once a task. Features that came after the model are not read.
 
@@ -149,15 +155,32 @@ def with_scores(rows: DataFrame, columns: Columns, files: dict[str, bytes]) -> D
         torch.set_num_threads(1)
         bundle = Bundle.from_files(files)
         for batch in batches:
-            scores = bundle.predict(batch)
+            scores = bundle.score(batch)
             arrays = [batch.column(name) for name in kept]
-            arrays += [pa.array(scores.astype("float64")), pa.array(scores.view("int32"))]
-            yield pa.RecordBatch.from_arrays(arrays, names=[*kept, "score", "score_bits"])
+            arrays += [
+                pa.array(scores.probability.astype("float64")),
+                pa.array(scores.probability.view("int32")),
+                pa.array(scores.missing),
+                _named(scores.unseen, tuple(bundle.encoding.categories)),
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, names=[*kept, *(field.name for field in added)])
 
-    schema = StructType(
-        [*fields, StructField("score", DoubleType()), StructField("score_bits", IntegerType())]
-    )
+    added = [
+        StructField("score", DoubleType()),
+        StructField("score_bits", IntegerType()),
+        StructField("missing_features", IntegerType()),
+        StructField("unseen_categories", StringType()),
+    ]
+    schema = StructType([*fields, *added])
     return rows.select(*kept, *features).mapInArrow(scored, schema)
+
+
+def _named(chosen: npt.NDArray[np.bool_], names: Sequence[str]) -> ArrowColumn:
+    """The chosen names of each row as one text, NULL where none is; few rows have any."""
+    texts: list[str | None] = [None] * len(chosen)
+    for row in np.flatnonzero(chosen.any(axis=1)):
+        texts[row] = ", ".join(compress(names, chosen[row]))
+    return pa.array(texts, pa.string())
 
 
 def _predictions(rows: DataFrame, columns: Columns, model: ModelVersion, features: TableVersion) -> DataFrame:
@@ -168,6 +191,8 @@ def _predictions(rows: DataFrame, columns: Columns, model: ModelVersion, feature
         columns.event_time,
         columns.partition,
         "score",
+        "missing_features",
+        "unseen_categories",
         F.lit(model.name).alias("model_name"),
         F.lit(model.version).alias("model_version"),
         F.lit(features.name).alias("features_table"),
@@ -180,15 +205,34 @@ def _predictions(rows: DataFrame, columns: Columns, model: ModelVersion, feature
 
 def _create_predictions(spark: SparkSession, spec: Spec, columns: Columns, scored: DataFrame) -> None:
     if table_exists(spark, spec.predictions_table):
+        _add_columns(spark, spec.predictions_table, scored)
         return
     create_table(
         spark,
         spec.predictions_table,
-        [(field.name, f"{field.dataType.simpleString()} not null") for field in scored.schema.fields],
+        [
+            (
+                field.name,
+                f"{field.dataType.simpleString()}{'' if field.name in _MAY_BE_NULL else ' not null'}",
+            )
+            for field in scored.schema.fields
+        ],
         cluster_by=[columns.partition],
         comment=f"{spec.description}. Insert-only: each different score of an entity by a model version.",
         constraints={"score_is_probability": "score between 0 and 1"},
     )
+
+
+_MAY_BE_NULL = ("unseen_categories",)
+
+
+def _add_columns(spark: SparkSession, table: str, scored: DataFrame) -> None:
+    """Columns that a table of an earlier version of this code lacks; they are NULL in its rows."""
+    there = spark.table(table).columns
+    lacking = [field for field in scored.schema.fields if field.name not in there]
+    if lacking:
+        listed = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in lacking)
+        spark.sql(f"alter table {table} add columns ({listed})")
 
 
 def _write(

@@ -14,6 +14,8 @@
           predict_at timestamp comment 'The instant whose knowledge the score uses',
           flight_date date comment 'Local date of the scheduled departure',
           score double comment 'Probability of arriving 15 or more minutes late',
+          missing_features int comment 'How many features were NULL',
+          unseen_categories string comment 'Categorical features with a value that training had not, or too rarely',
           model_name string comment 'Registered model',
           model_version string comment 'Its version',
           features_table string comment 'Table that the features were read from',

@@ -7,5 +7,7 @@ from typing import Any, TypeAlias
 ArrowTable: TypeAlias = Any
 # A pyarrow.Table or RecordBatch.
 ArrowRows: TypeAlias = Any
+# A pyarrow.Array.
+ArrowColumn: TypeAlias = Any
 ArrowBatches: TypeAlias = Iterable[ArrowRows]
 ScoredBatches: TypeAlias = Iterator[ArrowRows]

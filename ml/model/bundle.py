@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from safetensors.torch import save as save_tensors
 
 from lakehouse.errors import LakehouseError
 from ml.data.arrow import ArrowRows
-from ml.data.encoding import Encoding, encode
+from ml.data.encoding import MISSING, UNSEEN, Encoding, encode
 from ml.model.network import Shape, TabularNetwork
 
 BUNDLE_VERSION = 2
@@ -23,6 +23,21 @@ WEIGHTS, ENCODING, MODEL = "weights.safetensors", "encoding.json", "model.json"
 
 # Every forward pass is over so many rows, padded: a score then doesn't depend on what is scored with it.
 BLOCK_ROWS = 1024
+
+
+class Scores(NamedTuple):
+    """What a model says of rows, and what it did not know of them.
+
+    Args:
+        probability: of the label, `(rows,)`.
+        missing: how many of a row's features are NULL or NaN, `(rows,)`.
+        unseen: which categorical features of a row have a value that training had not, or too rarely,
+            `(rows, categorical)`.
+    """
+
+    probability: npt.NDArray[np.float32]
+    missing: npt.NDArray[np.int32]
+    unseen: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -42,16 +57,26 @@ class Bundle:
         Raises:
             LakehouseError: a feature is missing or has a type that can't be encoded.
         """
+        return self.score(rows).probability
+
+    def score(self, rows: ArrowRows) -> Scores:
+        """The same, with what was not known of each row.
+
+        Raises:
+            LakehouseError: as `predict`.
+        """
         numeric, codes = encode(self.encoding, rows)
-        scores = np.empty(rows.num_rows, np.float32)
+        probability = np.empty(rows.num_rows, np.float32)
         self.network.eval()
         with torch.inference_mode():
             for start in range(0, rows.num_rows, BLOCK_ROWS):
                 block = slice(start, start + BLOCK_ROWS)
                 logits = self.network(_block(numeric[block]), _block(codes[block]))
                 probabilities = torch.sigmoid(logits.double()).float().numpy()
-                scores[block] = probabilities[: len(scores[block])]
-        return scores
+                probability[block] = probabilities[: len(probability[block])]
+        single = codes[:, : len(self.encoding.categories)]
+        missing = np.isnan(numeric).sum(axis=1) + (single == MISSING).sum(axis=1)
+        return Scores(probability, missing.astype(np.int32), single == UNSEEN)
 
     def to_files(self) -> dict[str, bytes]:
         """The bundle as file name to content; the same weights give the same bytes."""

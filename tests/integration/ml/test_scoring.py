@@ -57,6 +57,48 @@ def test_a_different_score_stands_beside_the_first(platform: Platform, model: Tr
     assert both[1]["features_version"] == features.version
 
 
+def test_what_the_model_does_not_know_stands_in_the_scores_row(
+    platform: Platform, model: TrainedModel
+) -> None:
+    files = read_files(model_by_alias(model.model_name, "champion").folder)
+    columns = platform.models.columns(platform.spec.scoring_model)
+    known = platform.spark.table(platform.features).where("flight_id in ('f0300', 'f0301', 'f0302')")
+    rows = known.selectExpr(
+        "* except (carrier_code, origin_code, wind_mph, hour)",
+        "if(flight_id = 'f0301', 'XX', carrier_code) as carrier_code",
+        "case flight_id when 'f0301' then 'XXX' when 'f0302' then null else origin_code end as origin_code",
+        "case flight_id when 'f0301' then double('nan') when 'f0300' then 9.5 end as wind_mph",
+        "if(flight_id = 'f0302', null, hour) as hour",
+    )
+    found = {row["flight_id"]: row for row in with_scores(rows, columns, files).collect()}
+    assert {key: (row["missing_features"], row["unseen_categories"]) for key, row in found.items()} == {
+        "f0300": (0, None),
+        "f0301": (1, "carrier_code, origin_code"),
+        "f0302": (3, None),
+    }
+    assert all(0 < row["score"] < 1 for row in found.values())
+
+
+def test_a_table_of_before_gets_the_columns_that_it_lacks(platform: Platform, model: TrainedModel) -> None:
+    spark, day = platform.spark, date(2013, 9, 21)
+    old = platform.spec.model_copy(
+        update={"predictions_table": f"{platform.spec.predictions_table}_of_before"}
+    )
+    score(spark, platform.spec, day, day, models=platform.models)
+    written = spark.table(platform.spec.predictions_table)
+    new = ("missing_features", "unseen_categories")
+    kept = [f"{each.name} {each.dataType.simpleString()}" for each in written.schema if each.name not in new]
+    spark.sql(f"create table {old.predictions_table} ({', '.join(kept)}) using delta")
+
+    score(spark, old, day, day, models=platform.models)
+
+    columns = ["flight_id", "score", *new]
+    found = spark.table(old.predictions_table).select(columns).orderBy("flight_id").collect()
+    assert found == written.where(f"flight_date = '{day}'").select(columns).orderBy("flight_id").collect()
+    assert len(found) == 8
+    assert all(row["missing_features"] is not None for row in found)
+
+
 def test_the_model_that_mlflow_loads_scores_to_the_same_bits(platform: Platform, model: TrainedModel) -> None:
     day = date(2013, 9, 20)
     score(platform.spark, platform.spec, day, day, models=platform.models)

@@ -96,6 +96,9 @@ def test_no_rows_and_missing_and_unseen_values_are_scored() -> None:
     strange = pa.table({"a": [float("inf")], "b": [float("-inf")], "c": [float("nan")], "origin": ["XXX"]})
     for rows in (nothing, strange):
         assert 0.0 < bundle.predict(rows)[0] < 1.0
+    of_nothing, of_strange = bundle.score(nothing), bundle.score(strange)
+    assert (of_nothing.missing.tolist(), of_nothing.unseen.tolist()) == ([4], [[False]])
+    assert (of_strange.missing.tolist(), of_strange.unseen.tolist()) == ([1], [[True]])
 
 
 def fit_once(

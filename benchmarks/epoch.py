@@ -32,7 +32,9 @@ class OneBatch(Tensors):
 
     def batches(self, batch_rows: int, part: int = 0, parts: int = 1) -> Iterator[Batch]:
         """The same tensors each time."""
-        batch = Batch(self.numeric[:batch_rows], self.codes[:batch_rows], self.labels[:batch_rows])
+        first = self.part(0, batch_rows)
+        # Row by row in memory, as picked rows are.
+        batch = Batch(first.numeric.contiguous(), first.codes.contiguous(), first.labels)
         return (batch for _ in range(len(self) // batch_rows))
 
 

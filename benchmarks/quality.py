@@ -157,8 +157,10 @@ def looks() -> int:
     return count
 
 
-def gain(frame: Frame, metric: str, draws: int, before: Sequence[Array], after: Sequence[Array]) -> Interval:
-    """How much better the second is in a metric, over all seeds, by a paired bootstrap over days."""
+def difference(
+    frame: Frame, metric: str, draws: int, before: Sequence[Array], after: Sequence[Array]
+) -> Interval:
+    """How much higher a metric is of the second, over all seeds, by a paired bootstrap over days."""
     measure, _ = METRICS[metric]
     labels = frame.labels[frame.test]
 
@@ -207,8 +209,8 @@ def main() -> None:
     shown.title = f"October to December, {int(frame.test.sum()):,} flights, look {looks()}"
     console.print(shown)
     for metric in ("auc", "average_precision"):
-        difference = gain(frame, metric, arguments.draws, scored["LightGBM"], scored["network"])
-        console.print(f"network less LightGBM, {metric}: {difference.signed}")
+        found = difference(frame, metric, arguments.draws, scored["LightGBM"], scored["network"])
+        console.print(f"network less LightGBM, {metric}: {found.signed}")
     tested = frame.labels[frame.test], scored["network"][0], frame.days[frame.test]
     measured_by_month = calibration_by_month(*tested)
     for month, each in measured_by_month.items():

@@ -47,7 +47,7 @@ def _not_known(prediction: Prediction) -> str:
     if prediction.missing_features is None:
         return "not recorded with this score"
     unseen = prediction.unseen_categories
-    return f"{prediction.missing_features} features NULL; {unseen or 'no category'} unseen in training"
+    return f"{prediction.missing_features} features (NULL or NaN); unseen or rare: {unseen or 'none'}"
 
 
 def _print(found: Explanation) -> None:

@@ -30,8 +30,8 @@ class Prediction:
     """A stored score of an entity.
 
     Args:
-        missing_features: how many features were NULL; None of a score that was made before this was kept.
-        unseen_categories: the categorical features whose value the model does not know; None: none.
+        missing_features: how many features were NULL or NaN; None of a score from before this was kept.
+        unseen_categories: the categorical features whose value training had not, or too rarely.
     """
 
     prediction_id: str

@@ -22,7 +22,14 @@ from ml.training_inputs import split_training_rows
 
 # What the weights are made by: with other code or other versions of these, a run would be half one thing and
 # half another.
-_DECIDING_CODE = ("ml/data/", "ml/model/", "ml/evaluate.py", "ml/fit_bundle.py", "ml/training_inputs.py")
+DECIDING_CODE = (
+    "ml/data/",
+    "ml/model/",
+    "ml/distribute.py",
+    "ml/evaluate.py",
+    "ml/fit_bundle.py",
+    "ml/training_inputs.py",
+)
 _DECIDING_PACKAGES = ("torch", "numpy", "pyarrow", "pandas", "scikit-learn")
 
 
@@ -77,7 +84,7 @@ def _checked_changes(spark: SparkSession, run: TrainingRun) -> tuple[Change, ...
     deciding = [
         change.name
         for change in changes
-        if (change.kind == "code" and change.name.startswith(_DECIDING_CODE))
+        if (change.kind == "code" and change.name.startswith(DECIDING_CODE))
         or (change.kind == "package" and change.name in _DECIDING_PACKAGES)
     ]
     if deciding:

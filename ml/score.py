@@ -20,7 +20,9 @@ import lakehouse
 import ml
 from lakehouse.delta.publications import published_version
 from lakehouse.delta.table import TableVersion, create_table, current_version, table_exists
+from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
+from lakehouse.settings import settings
 from ml.data.arrow import ArrowBatches, ArrowColumn, ScoredBatches
 from ml.data.columns import Columns
 from ml.dbt_models import DbtModels, current_models
@@ -33,6 +35,7 @@ for _package in (ml, lakehouse):
     cloudpickle.register_pickle_by_value(_package)
 
 ATTEMPTS = 5
+_CONFLICTS = ("DELTA_CONCURRENT_", "DELTA_METADATA_CHANGED")
 
 
 @dataclass(frozen=True)
@@ -224,15 +227,21 @@ def _create_predictions(spark: SparkSession, spec: Spec, columns: Columns, score
 
 
 _MAY_BE_NULL = ("unseen_categories",)
+# What tables of before these columns were kept lack.
+_LATER = ("missing_features", "unseen_categories")
 
 
 def _add_columns(spark: SparkSession, table: str, scored: DataFrame) -> None:
     """Columns that a table of an earlier version of this code lacks; they are NULL in its rows."""
-    there = spark.table(table).columns
-    lacking = [field for field in scored.schema.fields if field.name not in there]
-    if lacking:
-        listed = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in lacking)
-        spark.sql(f"alter table {table} add columns ({listed})")
+    # Of two who add them at once the second would be refused.
+    with exclusive(settings().engine_dir / "create.lock"):
+        there = spark.table(table).columns
+        lacking = [
+            field for field in scored.schema.fields if field.name in _LATER and field.name not in there
+        ]
+        if lacking:
+            listed = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in lacking)
+            spark.sql(f"alter table {table} add columns ({listed})")
 
 
 def _write(
@@ -254,7 +263,8 @@ def _write(
             return int(merged[0]["num_inserted_rows"])
         except PySparkException as error:
             # Another writer came first: what it wrote is now there, and is looked at again.
-            if "DELTA_CONCURRENT" not in str(error) or attempt == ATTEMPTS:
+            conflict = str(error.getCondition()).startswith(_CONFLICTS)
+            if not conflict or attempt == ATTEMPTS:
                 raise
     return 0
 

@@ -14,7 +14,7 @@
           predict_at timestamp comment 'The instant whose knowledge the score uses',
           flight_date date comment 'Local date of the scheduled departure',
           score double comment 'Probability of arriving 15 or more minutes late',
-          missing_features int comment 'How many features were NULL',
+          missing_features int comment 'How many features were NULL or NaN',
           unseen_categories string comment 'Categorical features with a value that training had not, or too rarely',
           model_name string comment 'Registered model',
           model_version string comment 'Its version',

@@ -72,6 +72,10 @@ class Tensors:
         parts = (part.split(batch_rows) for part in (self.numeric, self.codes, self.labels))
         return (Batch(*batch) for batch in zip(*parts, strict=True))
 
+    def part(self, start: int, end: int) -> "Tensors":
+        """The rows from one position up to another, not copied."""
+        return Tensors(self.numeric[start:end], self.codes[start:end], self.labels[start:end])
+
     def _rows(self, rows: Tensor) -> Batch:
         return Batch(self.numeric[rows], self.codes[rows], self.labels[rows])
 

@@ -75,11 +75,9 @@ class InMemoryRows:
     @contextmanager
     def encoded(self, encoding: Encoding, progress: Progress) -> Generator[tuple[EncodedRows, EncodedRows]]:
         """As whole-table tensors."""
-        label = str(self.columns.label)
-        yield (
-            to_tensors(encoding, self.table, label, self._train),
-            to_tensors(encoding, self.table, label, self._validation),
-        )
+        both = np.concatenate([self._train, self._validation])
+        encoded = to_tensors(encoding, self.table, str(self.columns.label), both)
+        yield encoded.part(0, len(self._train)), encoded.part(len(self._train), len(both))
 
     def train(self, names: Sequence[str]) -> Iterator[ArrowTable]:
         """In one piece."""

@@ -42,6 +42,8 @@ def write_task(
     """Write what the workers are to train; arguments as those of `fit`."""
     for name, rows in (("train", train), ("validation", validation)):
         tensors = {"numeric": rows.numeric, "codes": rows.codes, "labels": rows.labels}
+        # They lie column by column, which safetensors refuses.
+        tensors = {part: tensor.contiguous() for part, tensor in tensors.items()}
         save_file(tensors, folder / f"{name}.safetensors")
     (folder / _ENCODING).write_text(encoding.to_json())
     task = {

@@ -183,6 +183,8 @@ def test_a_score_is_followed_back_to_rows_batches_and_landing_files(served: Serv
 
     assert found.identical
     assert found.recomputed == found.prediction.score == stored["score"]
+    missing = sum(its_row[each.name] is None for each in found.features)
+    assert (found.prediction.missing_features, found.prediction.unseen_categories) == (missing, None)
     assert (found.run_id, found.prediction.model_version) == (served.model.run_id, served.model.model_version)
     assert (found.as_of, found.built_in, found.day, found.asked_at) == (AS_OF.isoformat(), 1, DAY, PREDICT_AT)
     assert {each.name: each.value for each in found.features} == {

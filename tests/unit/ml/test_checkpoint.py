@@ -9,12 +9,14 @@ import torch
 
 import ml.model.fit
 from lakehouse.errors import LakehouseError
+from lakehouse.settings import PROJECT_ROOT
 from ml.data.encoding import Encoding
 from ml.data.tensors import Tensors
 from ml.model.bundle import Bundle
 from ml.model.checkpoint import STATE, Checkpoint, load_checkpoint, save_checkpoint
 from ml.model.fit import Fitted, fit, reproducible_torch
 from ml.model.network import Shape, TabularNetwork
+from ml.resume import DECIDING_CODE
 from ml.spec import TrainingSpec
 
 ENCODING = Encoding({"wait": (-1.0, 0.0, 1.0), "wind": (-2.0, 2.0)}, {"origin": ("EWR", "JFK", "LGA")})
@@ -145,3 +147,7 @@ def test_progress_tells_metric_and_time_left(monkeypatch: pytest.MonkeyPatch) ->
     train(progress=told_always.append)
     assert told_always[5].startswith(f"epoch 1/{EPOCHS}: 50% of its batches, about ")
     assert told_always[11].startswith(f"epoch 1/{EPOCHS}: loss ")
+
+
+def test_the_code_that_decides_the_weights_lies_where_a_resume_looks_for_changes() -> None:
+    assert [each for each in DECIDING_CODE if not (PROJECT_ROOT / each).exists()] == []

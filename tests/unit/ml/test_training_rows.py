@@ -22,7 +22,7 @@ from ml.data.encoding import Encoding
 from ml.data.streamed_rows import StreamedRows
 from ml.data.tensors import EncodedRows, Tensors, to_tensors
 from ml.data.training_rows import InMemoryRows, TrainingRows, scored, training_rows
-from ml.data.training_set import read_arrow, scan_arrow, split_at
+from ml.data.training_set import read_arrow, read_unordered, scan_arrow, split_at
 from ml.evaluate import log_loss
 from ml.fit_bundle import fit_bundle
 from ml.model.fit import reproducible_torch
@@ -98,6 +98,18 @@ def test_rows_in_memory_are_encoded_as_those_of_the_ordered_table(tmp_path: Path
         for found, wanted in zip(encoded, expected, strict=True):
             for name in ("numeric", "codes", "labels"):
                 assert getattr(found, name).numpy().tobytes() == getattr(wanted, name).numpy().tobytes()
+
+
+def test_rows_that_were_not_known_are_not_kept(tmp_path: Path) -> None:
+    """A training as of an early day takes no memory for the days after it; label columns may be asked for."""
+    rows = some_rows(900)
+    at = rows.schema.get_field_index("known_at")
+    known = [datetime(2020, 1, 1, tzinfo=UTC)] + [datetime(2021, 1, 1, tzinfo=UTC)] * 2
+    folder = write(tmp_path / "t", rows.set_column(at, rows.schema.field(at), [pa.array(known * 300)]))
+    of = pinned(folder)
+    found, order = read_unordered(folder, of, (*names(columns()), "known_at"))
+    assert found.num_rows == len(order) == 300
+    assert set(found.column("known_at").to_pylist()) == {known[0]}
 
 
 def test_a_date_before_all_labels_gives_no_rows(table: Path) -> None:

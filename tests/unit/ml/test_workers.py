@@ -59,7 +59,9 @@ def some_rows(count: int, seed: int) -> Tensors:
     random = torch.Generator().manual_seed(seed)
     numeric = torch.randn(count, 2, generator=random)
     labels = (numeric[:, 0] + torch.randn(count, generator=random) > 0.5).float()
-    return Tensors(numeric, torch.randint(0, 5, (count, 1), generator=random), labels)
+    codes = torch.randint(0, 5, (count, 1), generator=random)
+    # Column by column, as encoded rows lie.
+    return Tensors(numeric.T.contiguous().T, codes, labels)
 
 
 TRAIN, VALIDATION = some_rows(1200, 1), some_rows(400, 2)

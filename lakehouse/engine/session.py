@@ -235,7 +235,7 @@ def _interrupt_on_exit() -> None:
     if _current.hooked or threading.current_thread() is not threading.main_thread():
         return
     _current.hooked = True
-    atexit.register(_leave)
+    atexit.register(_at_exit)
     for number in (signal.SIGINT, signal.SIGTERM):
         previous = signal.getsignal(number)
 
@@ -247,6 +247,18 @@ def _interrupt_on_exit() -> None:
                 sys.exit(128 + received)
 
         signal.signal(number, handle)
+
+
+def _at_exit() -> None:
+    """Leave, and close the sessions: else a frame that the engine keeps calls it when Python is going down.
+
+    PySpark does so in `__del__`, waiting for a thread that can no longer start: the process would never end.
+    """
+    _leave()
+    if _current.pid == os.getpid():
+        for session in (*_current.replaced, _current.session):
+            if session is not None:
+                session.client.close()
 
 
 def _leave() -> None:

@@ -167,6 +167,11 @@ def test_dbt_and_a_dagster_process_outlive_the_engine(terminal: Settings, tmp_pa
     assert _jvms(own.warehouse) == [second]
 
 
+def test_a_process_ends_that_holds_a_frame_which_the_engine_keeps(terminal: Settings) -> None:
+    code = "kept = spark_session().range(3).localCheckpoint()\nprint(kept.count())"
+    assert output(start(code, terminal.warehouse, LAKEHOUSE_HEAP_MB=str(terminal.heap_mb))) == "3"
+
+
 def test_an_expired_session_is_replaced(terminal: Settings) -> None:
     spark = session.spark_session(terminal)
     spark.client.release_session()

@@ -184,7 +184,7 @@ def _predict(lakehouse: Lakehouse) -> None:
         f"""
         insert into {lakehouse.predictions}.arrival_delay
         select
-            flight_id, predict_at, flight_date, (abs(hash(flight_id)) % 1000) / 1000, 'm', '1',
+            flight_id, predict_at, flight_date, (abs(hash(flight_id)) % 1000) / 1000, 0, null, 'm', '1',
             'flight_features', 'id', 0, current_timestamp(), flight_id
         from {lakehouse.schema}.flight_features where flight_date = '2013-09-02'
         """

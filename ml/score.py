@@ -19,7 +19,7 @@ from pyspark.sql.types import DoubleType, IntegerType, StringType, StructField, 
 import lakehouse
 import ml
 from lakehouse.delta.publications import published_version
-from lakehouse.delta.table import TableVersion, create_table, current_version, table_exists
+from lakehouse.delta.table import TableVersion, create_table, current_version, is_conflict, table_exists
 from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
@@ -35,7 +35,6 @@ for _package in (ml, lakehouse):
     cloudpickle.register_pickle_by_value(_package)
 
 ATTEMPTS = 5
-_CONFLICTS = ("DELTA_CONCURRENT_", "DELTA_METADATA_CHANGED")
 
 
 @dataclass(frozen=True)
@@ -263,8 +262,7 @@ def _write(
             return int(merged[0]["num_inserted_rows"])
         except PySparkException as error:
             # Another writer came first: what it wrote is now there, and is looked at again.
-            conflict = str(error.getCondition()).startswith(_CONFLICTS)
-            if not conflict or attempt == ATTEMPTS:
+            if not is_conflict(error) or attempt == ATTEMPTS:
                 raise
     return 0
 

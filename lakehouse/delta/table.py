@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlparse
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
-from pyspark.errors import AnalysisException
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from lakehouse.engine.server import is_ours
@@ -253,6 +253,14 @@ def create_table(
             f"create table if not exists {name} ({fields}) using delta {clustering}"
             f"comment {sql_text(comment)} tblproperties ({listed})"
         )
+
+
+_CONFLICTS = ("DELTA_CONCURRENT_", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED")
+
+
+def is_conflict(error: PySparkException) -> bool:
+    """Whether a write failed because another writer came first: it can be tried again."""
+    return str(error.getCondition()).startswith(_CONFLICTS)
 
 
 def sql_text(text: str) -> str:

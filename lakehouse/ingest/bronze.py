@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.delta.table import create_table, sql_text
+from lakehouse.delta.table import create_table, is_conflict, sql_text
 from lakehouse.engine.server import is_ours
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
@@ -33,7 +33,6 @@ TECHNICAL_COLUMNS = {
 
 # Appended by one process at a time: of several at once one commits and the others try again.
 _ATTEMPTS = 50
-_CONFLICTS = ("DELTA_CONCURRENT_", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED")
 # Small files keep batches apart, so that reading one day skips the others.
 _ROWS_PER_FILE = 100_000
 
@@ -121,7 +120,7 @@ def append_once(spark: SparkSession, name: str, rows: pa.Table, among: str) -> N
             try:
                 missing.writeTo(name).options(**options).append()
             except PySparkException as error:
-                if not str(error.getCondition()).startswith(_CONFLICTS):
+                if not is_conflict(error):
                     raise
             else:
                 return

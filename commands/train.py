@@ -54,4 +54,5 @@ def train(
         print_json(result)
         return
     measured = ", ".join(f"{name} {value:.4f}" for name, value in trained.metrics.items())
-    facts(result | {"metrics": f"{measured} (validation month)"})
+    anew = ", before it was trained on as well" if trained.manifest.spec.training.refit else ""
+    facts(result | {"metrics": f"{measured} (validation month{anew})"})

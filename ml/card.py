@@ -120,6 +120,12 @@ def _numbers_by_size(value: str) -> tuple[int, float, str]:
     return (0, float(value), "") if value.lstrip("-").isdigit() else (1, 0.0, value)
 
 
+_REFIT = (
+    "- then trained anew on these as well, for as many epochs: what is measured below is the model before "
+    "that, which the run keeps as `validated/`",
+)
+
+
 def model_card(manifest: Manifest, run_id: str, measured: Measured) -> str:
     """The card, as Markdown."""
     spec, split = manifest.spec, manifest.split
@@ -138,6 +144,7 @@ def model_card(manifest: Manifest, run_id: str, measured: Measured) -> str:
             f"- trained on {split.train_rows:,} rows before {split.validation_start}; measured below on "
             f"{measured.rows:,} rows of {measured.days} days, up to {split.validation_end}, which chose the "
             "best epoch and nothing else",
+            *(_REFIT if spec.training.refit else ()),
             *(f"- from `{pin.table}`" for pin in manifest.upstream if pin.is_source),
             f"- {len(columns.numeric)} numeric and {len(columns.categorical)} categorical features",
             "",

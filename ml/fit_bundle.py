@@ -110,6 +110,27 @@ def fit_bundle(
         return fit_encoded(spec, encoded, progress, on_epoch, checkpoints)
 
 
+def refit_bundle(
+    spec: Spec,
+    pinned: TrainingSet,
+    rows: TrainingRows,
+    epochs: int,
+    progress: Callable[[str], None] = _say_nothing,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+    checkpoints: Path | None = None,
+) -> Bundle:
+    """Encode and train anew on all rows, those that validated included; nothing is left to measure it on.
+
+    Args:
+        epochs: so many, the number that validation found best; the learning rate's schedule spans them.
+        on_epoch, checkpoints: as in `fit_encoded`.
+    """
+    training = spec.training.model_copy(update={"epochs": epochs})
+    again = spec.model_copy(update={"training": training})
+    bundle, _ = fit_bundle(again, pinned, rows.without_validation(), progress, on_epoch, checkpoints)
+    return bundle
+
+
 def learn_encoding(spec: Spec, columns: Columns, rows: TrainingRows) -> Encoding:
     """The statistics of the training rows, as the spec wants them."""
     learned_from, share = rows.to_learn_from()

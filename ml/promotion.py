@@ -25,6 +25,7 @@ from ml.evaluate import METRICS, Calibration, calibration_by_month, metrics
 from ml.manifest import Manifest, manifest_of
 from ml.model.bundle import Bundle
 from ml.registry import CHALLENGER, CHAMPION, ModelVersion, model_by_alias, promote, tag_version
+from ml.run import measured_bundle
 from ml.spec import PromotionSpec, Spec
 from ml.tracking import log_bytes, log_pictures
 
@@ -127,13 +128,14 @@ def decide(
 
     The rows are those of the challenger's pinned training set from the first day on that neither was trained
     on: its validation month, where it chose its best epoch and nothing else, and what was known after it.
+    Of a version that was trained anew on its validation month (`training.refit`) the one before is measured.
 
     Raises:
         LakehouseError: the champion reads a feature that is gone, or there is no such row.
     """
     manifest = manifest_of(challenger.run_id)
     first = max(manifest.split.validation_start, manifest_of(champion.run_id).split.validation_start)
-    bundles = {version: Bundle.load(version.folder) for version in (champion, challenger)}
+    bundles = {version: measured_bundle(version) for version in (champion, challenger)}
     rows = _read(spark, manifest, bundles[champion], first)
     days = rows.column(manifest.columns.partition).cast(pa.date32()).to_numpy()
     evaluation = EvaluationSet(

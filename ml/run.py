@@ -7,8 +7,8 @@ from lakehouse.delta.content_hash import HASH_VERSION
 from lakehouse.errors import LakehouseError
 from ml.manifest import Manifest, manifest_of
 from ml.model.bundle import Bundle
-from ml.registry import model_of_run
-from ml.tracking import ARCHIVE, artifact, find_run
+from ml.registry import ModelVersion, model_of_run
+from ml.tracking import ARCHIVE, VALIDATED, artifact, find_run
 
 # How a run's metrics of its best epoch are called.
 _BEST = "best_"
@@ -54,6 +54,18 @@ def logged_run(run_id: str) -> TrainingRun:
             name.removeprefix(_BEST): value for name, value in metrics.items() if name.startswith(_BEST)
         },
     )
+
+
+def measured_bundle(model: ModelVersion) -> Bundle:
+    """The weights that a version's metrics are of: those before it was trained anew on its validation rows.
+
+    Of a version that was not, its own.
+
+    Raises:
+        LakehouseError: its run or its files are gone.
+    """
+    refit = manifest_of(model.run_id).spec.training.refit
+    return Bundle.load(artifact(model.run_id, VALIDATED) if refit else model.folder)
 
 
 def known_hash(manifest: Manifest) -> Manifest:

@@ -72,6 +72,7 @@ class TrainingSpec(_Part):
         threads: of torch, in each worker; weights are the same again only with the same number.
         workers: processes on Spark that share each batch; 1 trains in this process. See docs/models.md.
         memory_mb: rows that take more than this when encoded are streamed from disk; None: no limit.
+        refit: once validation has chosen the epoch, train anew on its rows, too: they are the newest.
     """
 
     epochs: int = Field(ge=1, le=1000)
@@ -86,6 +87,8 @@ class TrainingSpec(_Part):
     seed: int = Field(ge=0, lt=2**63)
     # Runs of before there were workers have none in their manifest.
     workers: int = Field(default=1, ge=1, le=64)
+    # Runs of before this have none in their manifest, and their model never saw its validation rows.
+    refit: bool = False
 
 
 class PromotionSpec(_Part):

@@ -21,14 +21,14 @@ from ml.data.tensors import labels_of
 from ml.data.training_rows import TrainingRows, scored
 from ml.dbt_models import DbtModels, current_models
 from ml.evaluate import calibration_by_month, fit_baseline, metrics, permutation_importance
-from ml.fit_bundle import fit_bundle
+from ml.fit_bundle import fit_bundle, refit_bundle
 from ml.manifest import Manifest
 from ml.model.bundle import Bundle
 from ml.model.checkpoint import Epoch
 from ml.model.fit import Fitted
 from ml.registry import log_and_register
 from ml.spec import Spec, flat
-from ml.tracking import ARCHIVE, MANIFEST
+from ml.tracking import ARCHIVE, MANIFEST, VALIDATED
 from ml.training_inputs import checked_rows, pin_published, training_manifest
 
 BASELINE, CARD = "baseline.json", "model_card.md"
@@ -42,7 +42,7 @@ class TrainedModel:
     """A registered model.
 
     Args:
-        metrics: on the validation month.
+        metrics: on the validation month, before it was trained on as well.
         manifest: its training set; also in the run as `training_set.json`.
         pictures: where each picture lies, by name.
         seconds: reading, training and logging.
@@ -122,7 +122,7 @@ def train_run(
     """
     spec, columns = manifest.spec, manifest.columns
     trained = _fit(run_id, manifest, rows, checkpoints, progress)
-    progress("logging and registering")
+    progress("logging what was measured")
     mlflow.log_metrics({f"best_{name}": value for name, value in trained.metrics.items()})
     pictures = tracking.log_pictures(run_id, trained.figures)
     label = str(columns.label)
@@ -131,7 +131,16 @@ def train_run(
     tracking.log_bytes(run_id, BASELINE, json.dumps(asdict(baseline), indent=1).encode())
     card = model_card(manifest, run_id, trained.measured)
     tracking.log_bytes(run_id, CARD, card.encode())
-    version, alias = log_and_register(trained.bundle, spec.registered_model, columns, trained.example, card)
+    bundle = trained.bundle
+    if spec.training.refit:
+        for name, content in trained.bundle.to_files().items():
+            tracking.log_bytes(run_id, f"{VALIDATED}/{name}", content)
+        progress("training anew on the validation rows, too")
+        log = _epoch_log(run_id, "refit_")
+        best, folder = trained.fitted.best, checkpoints / "refit"
+        bundle = refit_bundle(spec, manifest.pinned, rows, best, progress, log, folder)
+    progress("registering")
+    version, alias = log_and_register(bundle, spec.registered_model, columns, trained.example, card)
     return TrainedModel(
         run_id=run_id,
         model_name=spec.registered_model,
@@ -174,22 +183,23 @@ def _fit(
     return _Trained(bundle, fitted, metrics(labels, scores), figures, measured, sample.slice(0, EXAMPLE_ROWS))
 
 
-def _epoch_log(run_id: str) -> Callable[[Epoch], None]:
+def _epoch_log(run_id: str, prefix: str = "") -> Callable[[Epoch], None]:
     """Logs each epoch once, also when a resumed run tells one again."""
-    logged = {metric.step for metric in tracking.client().get_metric_history(run_id, "train_loss")}
+    history = tracking.client().get_metric_history(run_id, f"{prefix}train_loss")
+    logged = {metric.step for metric in history}
 
     def log(epoch: Epoch) -> None:
         if epoch.number not in logged:
-            log_epoch(epoch)
+            log_epoch(epoch, prefix)
 
     return log
 
 
-def log_epoch(epoch: Epoch) -> None:
+def log_epoch(epoch: Epoch, prefix: str = "") -> None:
     """An epoch's metrics, into the running MLflow run."""
     measured: dict[str, float] = {"train_loss": epoch.train_loss, "epoch_seconds": epoch.seconds}
     measured |= {f"validation_{name}": value for name, value in epoch.validation.items()}
-    mlflow.log_metrics(measured, step=epoch.number)
+    mlflow.log_metrics({f"{prefix}{name}": value for name, value in measured.items()}, step=epoch.number)
 
 
 def log_inputs(run_id: str, spec: Spec, manifest: Manifest, code_archive: bytes) -> None:

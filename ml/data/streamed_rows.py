@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,11 @@ class Counted:
     def validation_rows(self) -> int:
         return int(self.validation.sum())
 
+    def without_validation(self) -> "Counted":
+        """All rows of both parts, to be trained on."""
+        end = self.validation_end
+        return Counted(self.train + self.validation, np.zeros_like(self.validation), end, end)
+
 
 # How a streaming training divides its memory: the share of the budget that each holds, and when.
 _SAMPLE = 1 / 4  # while the encoding is learned
@@ -84,6 +89,10 @@ class StreamedRows:
     @property
     def _kind(self) -> np.dtype[Any]:
         return row_kind(len(self.pinned.columns.numeric), self.codes)
+
+    def without_validation(self) -> "StreamedRows":
+        """See `TrainingRows`."""
+        return replace(self, parts=self.parts.without_validation())
 
     def to_learn_from(self) -> tuple[ArrowTable, float]:
         """Those with the smallest hashes of their entity, as many as a part of the budget holds."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +26,10 @@ class TrainingRows(Protocol):
 
     @property
     def parts(self) -> Parts: ...
+
+    def without_validation(self) -> "TrainingRows":
+        """The same rows, those that validate to be trained on as well."""
+        ...
 
     def to_learn_from(self) -> tuple[ArrowTable, float]:
         """Training rows that the encoding is learned from, and which share of all training rows they are."""
@@ -67,6 +71,10 @@ class InMemoryRows:
     def of(table: ArrowTable, parts: Split, columns: Columns) -> "InMemoryRows":
         """A table that is ordered by entity already."""
         return InMemoryRows(table, parts, columns, np.arange(table.num_rows))
+
+    def without_validation(self) -> "InMemoryRows":
+        """See `TrainingRows`."""
+        return replace(self, parts=self.parts.without_validation())
 
     def to_learn_from(self) -> tuple[ArrowTable, float]:
         """All training rows."""

@@ -283,6 +283,11 @@ class Split:
     def validation_rows(self) -> int:
         return int(self.validation.sum())
 
+    def without_validation(self) -> "Split":
+        """All rows of both parts, to be trained on."""
+        everything, end = self.train | self.validation, self.validation_end
+        return Split(everything, np.zeros_like(everything), end, end)
+
 
 def validation_month(as_of: date) -> tuple[date, date]:
     """The last whole month before a day: its first day, and the first day after it.

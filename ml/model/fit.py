@@ -28,7 +28,7 @@ class Fitted:
     """The history of a training; the network holds the best epoch's weights.
 
     Args:
-        best: number of the epoch with the least validation log loss.
+        best: number of the epoch with the least validation log loss; the last one if nothing validated.
     """
 
     epochs: tuple[Epoch, ...]
@@ -40,7 +40,7 @@ class DivergedError(LakehouseError):
 
     def __init__(self, epoch: int, learning_rate: float) -> None:
         super().__init__(
-            f"the training diverged: after epoch {epoch} its scores are no numbers",
+            f"the training diverged: after epoch {epoch} its loss or its scores are no numbers",
             f"choose a lower learning_rate than {learning_rate:g}",
         )
 
@@ -107,9 +107,10 @@ class _Training:
         self.average.update(self.network)
 
     def note(self, epoch: Epoch) -> None:
-        """Add an epoch to the history, and keep its weights if it is the best so far."""
+        """Add an epoch to the history, and keep its weights if it is the best so far, or none is measured."""
         self.epochs.append(epoch)
-        if self.best == 0 or _loss(epoch) < _loss(self.epochs[self.best - 1]):
+        is_measured = bool(epoch.validation)
+        if self.best == 0 or not is_measured or _loss(epoch) < _loss(self.epochs[self.best - 1]):
             self.best, self.best_state = epoch.number, _copy(self.average.state)
 
     def checkpoint(self) -> Checkpoint:
@@ -159,6 +160,7 @@ def fit(
     """Train a network in place; to be called within `reproducible_torch`.
 
     Args:
+        validation: chooses the best epoch; with no rows in it all are trained, and the last one is kept.
         on_epoch: called after each epoch, for logging.
         on_checkpoint: called after each epoch, before `on_epoch`; to be stored at once, its tensors go on
             changing.
@@ -169,7 +171,7 @@ def fit(
         the history; the network holds the weights of its best epoch, averaged over the last steps.
 
     Raises:
-        DivergedError: an epoch's scores are no numbers any more.
+        DivergedError: an epoch's loss or scores are no numbers any more.
     """
     batch_rows = min(budget.batch_size, len(train))
     steps = len(train) // batch_rows
@@ -184,9 +186,9 @@ def fit(
         batches = train.batches(batch_rows, workers.rank, workers.count)
         with workers.own_random(budget.seed, number):
             loss = _one_epoch(training, batches, batch_rows, workers, pace)
-        measured = _measure(training, validation, budget) if workers.is_first else {}
-        # When to stop, which all must do at once.
-        measured["log_loss"] = workers.said_by_first(measured.get("log_loss", 0.0))
+        if not np.isfinite(loss):
+            raise DivergedError(number, budget.learning_rate)
+        measured = _measured_by_first(training, validation, budget, workers)
         epoch = Epoch(number, loss, measured, time.monotonic() - started)
         training.note(epoch)
         if on_checkpoint is not None:
@@ -194,10 +196,7 @@ def fit(
         on_epoch(epoch)
         spent.append(epoch.seconds)
         left = (budget.epochs - number) * sum(spent) / len(spent)
-        progress(
-            f"epoch {number}/{budget.epochs}: loss {loss:.4f}, validation loss {measured['log_loss']:.4f}, "
-            f"AUC {measured.get('auc', 0.0):.4f}, {epoch.seconds:.0f} s, about {left:.0f} s left"
-        )
+        progress(f"{_told(epoch, budget)}, {epoch.seconds:.0f} s, about {left:.0f} s left")
     network.load_state_dict(training.best_state)
     network.eval()
     return Fitted(tuple(training.epochs), training.best)
@@ -233,6 +232,23 @@ def _one_epoch(
         losses.append(loss.detach())
         pace.step()
     return workers.sum(float(torch.stack(losses).mean()))
+
+
+def _told(epoch: Epoch, budget: TrainingSpec) -> str:
+    told = f"epoch {epoch.number}/{budget.epochs}: loss {epoch.train_loss:.4f}"
+    if not epoch.validation:
+        return told
+    return f"{told}, validation loss {_loss(epoch):.4f}, AUC {epoch.validation.get('auc', 0.0):.4f}"
+
+
+def _measured_by_first(
+    training: _Training, validation: EncodedRows, budget: TrainingSpec, workers: Workers
+) -> dict[str, float]:
+    """The first worker's metrics; of the others' only what says when to stop, which all must do at once."""
+    if len(validation) == 0:
+        return {}
+    measured = _measure(training, validation, budget) if workers.is_first else {}
+    return measured | {"log_loss": workers.said_by_first(measured.get("log_loss", 0.0))}
 
 
 def _measure(training: _Training, validation: EncodedRows, budget: TrainingSpec) -> dict[str, float]:

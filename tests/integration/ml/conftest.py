@@ -172,6 +172,7 @@ def small_spec(schema: str, features: str, training: str, scoring: str) -> Spec:
                 "ema_decay": 0.95,
                 "threads": 1,
                 "seed": 7,
+                "refit": True,
             },
         }
     )

@@ -38,7 +38,8 @@ def test_a_better_challenger_takes_over_an_equal_and_a_worse_one_do_not(own: Pla
     with pytest.raises(LakehouseError, match="has no alias challenger"):
         promote_if_better(spark, spec)
 
-    better = trained(spec)
+    made = train(spark, spec, AS_OF, models=own.models)
+    better = made.run_id
     decision = promote_if_better(spark, spec)
     assert decision.promoted, decision.reason
     assert decision.gain.low > 0
@@ -47,6 +48,8 @@ def test_a_better_challenger_takes_over_an_equal_and_a_worse_one_do_not(own: Pla
     logged = json.loads(artifact(better, "promotion/against_version_1.json").read_text())
     assert logged["evaluation"]["table"]["version"] == 0
     assert logged["challenger_metrics"] == decision.challenger_metrics
+    # What was registered has been trained on these rows; what is measured here has not.
+    assert decision.challenger_metrics == made.metrics
     assert artifact(better, "plots/calibration_against_version_1.png").read_bytes().startswith(b"\x89PNG")
     tags = client().get_model_version(spec.registered_model, "2").tags
     assert tags["promotion"] == decision.reason

@@ -115,7 +115,7 @@ def test_a_killed_training_is_resumed_to_the_weights_of_one_never_stopped(
     )
     assert said.returncode == 0, said.stderr
     assert "going on after epoch 2" in said.stderr
-    assert "epoch 2/" not in said.stderr
+    assert said.stderr.count("epoch 2/") == 1, "of the training anew, whose epochs nobody had done"
 
     assert json.loads(said.stdout)["run_id"] == run_id
     assert weights(run_id) == weights(model.run_id)
@@ -140,6 +140,34 @@ def test_a_training_stopped_before_its_first_epoch_ended_starts_over(
     assert resume(platform.spark, run_id).run_id == run_id
     assert weights(run_id) == weights(model.run_id)
     assert mlflow.get_run(run_id).data.tags["resumed"] == "after epoch 0"
+
+
+def test_a_training_stopped_while_it_is_made_anew_goes_on_there(
+    platform: Platform, model: TrainedModel
+) -> None:
+    said: list[str] = []
+
+    def stop_in_the_second_training(text: str) -> None:
+        said.append(text)
+        if text.startswith("epoch 2/") and sum(line.startswith("epoch 2/") for line in said) == 2:
+            raise StoppedError
+
+    spec = spec_named(platform, f"anew_{platform.schema}")
+    with pytest.raises(StoppedError):
+        train(platform.spark, spec, AS_OF, stop_in_the_second_training, platform.models)
+    run_id = only_run(spec).info.run_id
+
+    said.clear()
+    resume(platform.spark, run_id, said.append)
+    epochs = [line.partition("/")[0] for line in said if line.startswith("epoch ")]
+    assert epochs[0] == "epoch 3", "neither the first training nor what was done of the second is done again"
+    assert weights(run_id) == weights(model.run_id)
+    for metric in ("train_loss", "refit_train_loss"):
+        found, expected = (
+            [(each.step, each.value) for each in mlflow.MlflowClient().get_metric_history(one, metric)]
+            for one in (run_id, model.run_id)
+        )
+        assert found == expected
 
 
 def test_what_cannot_go_on_is_refused_and_can_go_on_when_it_is_repaired(

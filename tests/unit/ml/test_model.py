@@ -19,6 +19,7 @@ from lakehouse.errors import LakehouseError
 from ml.data.fit_encoding import fit_encoding
 from ml.data.tensors import Tensors, labels_of, to_tensors
 from ml.model.bundle import BLOCK_ROWS, Bundle
+from ml.model.checkpoint import Checkpoint
 from ml.model.fit import DivergedError, Epoch, Fitted, fit, reproducible_torch
 from ml.model.network import Shape, TabularNetwork
 from ml.spec import load_spec
@@ -145,8 +146,23 @@ def test_training_stops_early_and_keeps_the_best_epoch() -> None:
     assert kept == pytest.approx(min(losses), abs=1e-6)
 
 
+def test_with_nothing_to_validate_on_all_epochs_are_trained_and_the_last_is_kept() -> None:
+    bundle = new_bundle()
+    tensors = to_tensors(bundle.encoding, ROWS, "is_late")
+    budget = load_spec("arrival_delay").training.model_copy(update={"epochs": 5, "patience": 1})
+    kept: list[Checkpoint] = []
+    with reproducible_torch(3, 1):
+        nothing = tensors.part(0, 0)
+        fitted = fit(bundle.network, tensors, nothing, budget, lambda _: None, lambda _: None, kept.append)
+    assert (len(fitted.epochs), fitted.best) == (5, 5)
+    assert all(epoch.validation == {} for epoch in fitted.epochs)
+    assert all(
+        torch.equal(tensor, kept[-1].average[name]) for name, tensor in bundle.network.state_dict().items()
+    )
+
+
 def test_a_training_that_diverges_says_so() -> None:
-    with pytest.raises(DivergedError, match="after epoch 1 its scores are no numbers") as refused:
+    with pytest.raises(DivergedError, match="after epoch 1 its loss or its scores are no numbers") as refused:
         fit_once(weight_decay=1e30)
     assert "lower learning_rate" in refused.value.hint
 

@@ -24,7 +24,8 @@ from ml.data.tensors import EncodedRows, Tensors, to_tensors
 from ml.data.training_rows import InMemoryRows, TrainingRows, scored, training_rows
 from ml.data.training_set import read_arrow, read_unordered, scan_arrow, split_at
 from ml.evaluate import log_loss
-from ml.fit_bundle import fit_bundle
+from ml.fit_bundle import fit_bundle, refit_bundle
+from ml.model.checkpoint import Epoch
 from ml.model.fit import reproducible_torch
 from tests.unit.ml.training_tables import (
     DAY,
@@ -257,6 +258,23 @@ def test_streamed_training_ends_where_one_in_memory_does(table: Path) -> None:
     assert in_memory[2] < 0.56
     assert streamed[1] == pytest.approx(in_memory[1], abs=0.01)
     assert streamed[2] == pytest.approx(in_memory[2], abs=0.005)
+
+
+@pytest.mark.parametrize("memory_mb", [1, None])
+def test_what_validated_is_trained_on_as_well(table: Path, memory_mb: int | None) -> None:
+    spec, of = small_spec(memory_mb=memory_mb), pinned(table)
+    rows = training_rows(table, of, names(columns()), START, END, 1, memory_mb)
+    whole = training_rows(table, of, names(columns()), END, END, 1, memory_mb)
+    assert (whole.parts.train_rows, whole.parts.validation_rows) == (
+        rows.parts.train_rows + rows.parts.validation_rows,
+        0,
+    )
+    told: list[Epoch] = []
+    found = refit_bundle(spec, of, rows, 2, on_epoch=told.append)
+    two_epochs = spec.model_copy(update={"training": spec.training.model_copy(update={"epochs": 2})})
+    expected, _ = fit_bundle(two_epochs, of, whole)
+    assert found.weights_hash() == expected.weights_hash()
+    assert [epoch.number for epoch in told] == [1, 2]
 
 
 # Trains on a table, and prints its peak memory in MiB above that of a process that has trained before.

@@ -122,7 +122,7 @@ def _numbers_by_size(value: str) -> tuple[int, float, str]:
 
 _REFIT = (
     "- then trained anew on these as well, for as many epochs: what is measured below is the model before "
-    "that, which the run keeps as `validated/`",
+    "that, which the run keeps as `validated/`"
 )
 
 
@@ -144,7 +144,7 @@ def model_card(manifest: Manifest, run_id: str, measured: Measured) -> str:
             f"- trained on {split.train_rows:,} rows before {split.validation_start}; measured below on "
             f"{measured.rows:,} rows of {measured.days} days, up to {split.validation_end}, which chose the "
             "best epoch and nothing else",
-            *(_REFIT if spec.training.refit else ()),
+            *([_REFIT] if spec.training.refit else []),
             *(f"- from `{pin.table}`" for pin in manifest.upstream if pin.is_source),
             f"- {len(columns.numeric)} numeric and {len(columns.categorical)} categorical features",
             "",

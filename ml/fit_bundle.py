@@ -131,6 +131,28 @@ def refit_bundle(
     return bundle
 
 
+def served_bundle(
+    spec: Spec,
+    pinned: TrainingSet,
+    rows: TrainingRows,
+    measured: Bundle,
+    fitted: Fitted,
+    progress: Callable[[str], None] = _say_nothing,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+    checkpoints: Path | None = None,
+) -> Bundle:
+    """The model that is registered: the measured one, or with `training.refit` one that had all rows.
+
+    Args:
+        measured, fitted: what `fit_bundle` made of the same rows.
+        on_epoch, checkpoints: of the second training, as in `fit_encoded`.
+    """
+    if not spec.training.refit:
+        return measured
+    progress("training anew on the validation rows, too")
+    return refit_bundle(spec, pinned, rows, fitted.best, progress, on_epoch, checkpoints)
+
+
 def learn_encoding(spec: Spec, columns: Columns, rows: TrainingRows) -> Encoding:
     """The statistics of the training rows, as the spec wants them."""
     learned_from, share = rows.to_learn_from()

@@ -10,7 +10,7 @@ from ml.data.tensors import labels_of
 from ml.data.training_rows import scored
 from ml.data.training_set import TrainingSet
 from ml.evaluate import metrics
-from ml.fit_bundle import fit_bundle, refit_bundle
+from ml.fit_bundle import fit_bundle, served_bundle
 from ml.report import Difference
 from ml.run import TrainingRun
 from ml.training_inputs import split_training_rows
@@ -44,13 +44,11 @@ def retrain_differences(
         spec = spec.model_copy(update={"training": spec.training.model_copy(update={"threads": threads})})
     columns, record = manifest.columns, manifest.split
     rows = split_training_rows(spark, spec, rows_of, record.validation_start, record.validation_end)
-    bundle, fitted = fit_bundle(spec, rows_of, rows, progress)
-    validation, scores = scored(rows, columns, (), bundle.predict)
+    before, fitted = fit_bundle(spec, rows_of, rows, progress)
+    validation, scores = scored(rows, columns, (), before.predict)
     measured = metrics(labels_of(validation, str(columns.label)), scores)
     differences = _metric_differences(run.metrics, measured)
-    if spec.training.refit:
-        progress("training anew on the validation rows, too")
-        bundle = refit_bundle(spec, rows_of, rows, fitted.best, progress)
+    bundle = served_bundle(spec, rows_of, rows, before, fitted, progress)
     if not differences and any(change.kind == "machine" for change in changes):
         return ()
     logged = run.model()

@@ -21,7 +21,7 @@ from ml.data.tensors import labels_of
 from ml.data.training_rows import TrainingRows, scored
 from ml.dbt_models import DbtModels, current_models
 from ml.evaluate import calibration_by_month, fit_baseline, metrics, permutation_importance
-from ml.fit_bundle import fit_bundle, refit_bundle
+from ml.fit_bundle import fit_bundle, served_bundle
 from ml.manifest import Manifest
 from ml.model.bundle import Bundle
 from ml.model.checkpoint import Epoch
@@ -126,19 +126,26 @@ def train_run(
     mlflow.log_metrics({f"best_{name}": value for name, value in trained.metrics.items()})
     pictures = tracking.log_pictures(run_id, trained.figures)
     label = str(columns.label)
-    pieces = rows.train((label, spec.baseline_column))
+    # What the served model learned from, its rivals may know as well.
+    learned = rows.without_validation() if spec.training.refit else rows
+    pieces = learned.train((label, spec.baseline_column))
     baseline = fit_baseline(((piece, labels_of(piece, label)) for piece in pieces), spec.baseline_column)
     tracking.log_bytes(run_id, BASELINE, json.dumps(asdict(baseline), indent=1).encode())
     card = model_card(manifest, run_id, trained.measured)
     tracking.log_bytes(run_id, CARD, card.encode())
-    bundle = trained.bundle
     if spec.training.refit:
         for name, content in trained.bundle.to_files().items():
             tracking.log_bytes(run_id, f"{VALIDATED}/{name}", content)
-        progress("training anew on the validation rows, too")
-        log = _epoch_log(run_id, "refit_")
-        best, folder = trained.fitted.best, checkpoints / "refit"
-        bundle = refit_bundle(spec, manifest.pinned, rows, best, progress, log, folder)
+    bundle = served_bundle(
+        spec,
+        manifest.pinned,
+        rows,
+        trained.bundle,
+        trained.fitted,
+        progress,
+        _epoch_log(run_id, "refit_"),
+        checkpoints / "refit",
+    )
     progress("registering")
     version, alias = log_and_register(bundle, spec.registered_model, columns, trained.example, card)
     return TrainedModel(

@@ -24,7 +24,7 @@ from ml.data.training_set import split_at, training_set
 from ml.dbt_models import DbtModels
 from ml.evaluate import metrics
 from ml.export import export_run, imported_run
-from ml.fit_bundle import fit_bundle
+from ml.fit_bundle import fit_bundle, served_bundle
 from ml.manifest import Manifest, manifest_of
 from ml.rebuild import unpack
 from ml.registry import log_and_register
@@ -53,13 +53,15 @@ def _log_run(lakehouse: Lakehouse, code: bytes) -> str:
     parts = split_at(rows.column(columns.partition), date(2013, 9, 3), AS_OF)
     manifest = training_manifest(spark, spec, pinned, parts, models, code)
     with tracking.training_run("rebuild", "rebuild") as run_id:
-        bundle, _ = fit_bundle(spec, pinned, InMemoryRows.of(rows, parts, columns))
+        in_parts = InMemoryRows.of(rows, parts, columns)
+        bundle, fitted = fit_bundle(spec, pinned, in_parts)
         validation = rows.filter(pa.array(parts.validation))
         measured = metrics(labels_of(validation, str(columns.label)), bundle.predict(validation))
         mlflow.log_metrics({f"best_{name}": value for name, value in measured.items()})
         tracking.log_bytes(run_id, tracking.MANIFEST, manifest.to_json().encode())
         tracking.log_bytes(run_id, tracking.ARCHIVE, code)
-        log_and_register(bundle, f"rebuild_{lakehouse.schema}", columns, rows.slice(0, 5))
+        served = served_bundle(spec, pinned, in_parts, bundle, fitted)
+        log_and_register(served, f"rebuild_{lakehouse.schema}", columns, rows.slice(0, 5))
     return run_id
 
 

@@ -7,17 +7,21 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import mlflow
+import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
 from lakehouse.delta.table import TableVersion, current_version, location
 from lakehouse.errors import LakehouseError
+from ml.data.tensors import labels_of
 from ml.data.training_rows import InMemoryRows
-from ml.data.training_set import read_arrow, split, training_set
+from ml.data.training_set import Split, read_arrow, split, training_set
 from ml.dbt_models import DbtModels
-from ml.fit_bundle import fit_bundle
+from ml.evaluate import metrics
+from ml.fit_bundle import fit_bundle, refit_bundle
 from ml.manifest import manifest_of
-from ml.registry import model_by_alias
+from ml.model.bundle import Bundle
+from ml.registry import model_by_alias, model_of_run
 from ml.tracking import artifact, client
 from ml.train import TrainedModel, train
 from ml.training_inputs import read_training_rows
@@ -54,12 +58,38 @@ def test_a_trained_model_is_registered_with_its_curves_and_without_pickle(model:
     assert files.isdisjoint({".pkl", ".pickle", ".pt", ".pth", ".bin"})
 
 
+def test_what_is_served_has_seen_the_month_that_it_was_measured_on_before(
+    platform: Platform, model: TrainedModel
+) -> None:
+    spark, spec, pinned = platform.spark, platform.spec, model.manifest.pinned
+    rows = read_training_rows(spark, spec, pinned)
+    labels = labels_of(rows, "is_late")
+    in_august = split(rows.column("flight_date"), AS_OF).validation
+
+    measured = Bundle.load(artifact(model.run_id, "validated"))
+    served = Bundle.load(model_of_run(model.run_id).folder)
+    scores = measured.predict(rows)
+    assert metrics(labels[in_august], scores[in_august]) == pytest.approx(model.metrics, abs=1e-6)
+    everything = Split(np.ones_like(in_august), np.zeros_like(in_august), AS_OF, AS_OF)
+    best = int(np.argmin(history_of(model.run_id, "validation_log_loss"))) + 1
+    assert len(history_of(model.run_id, "refit_train_loss")) == best
+    expected = refit_bundle(spec, pinned, InMemoryRows.of(rows, everything, pinned.columns), best)
+    assert served.weights_hash() == expected.weights_hash() != measured.weights_hash()
+    baseline = json.loads(artifact(model.run_id, "baseline.json").read_text())
+    assert baseline["rate"] == pytest.approx(labels.mean())
+
+
+def history_of(run_id: str, metric: str) -> list[float]:
+    return [each.value for each in mlflow.MlflowClient().get_metric_history(run_id, metric)]
+
+
 def test_the_model_card_is_made_from_the_run(model: TrainedModel) -> None:
     card = artifact(model.run_id, "model_card.md").read_text()
     assert f"lakehouse reproduce {model.run_id} --rebuild --retrain" in card
     assert f"`{model.manifest.training_set.table}`, 496 rows" in card
     assert f"| auc | {model.metrics['auc']:.4f} [" in card
     assert "| month | 2013-08 | 248 |" in card
+    assert "then trained anew on these as well" in card
     assert "2 values of" not in card
     assert "3 values of origin_code have fewer than 200 rows" in card
     version = mlflow.MlflowClient().get_model_version(model.model_name, model.model_version)

@@ -2,12 +2,13 @@
 
     python -m benchmarks.inference [--days 28] [--repeat 3]
 
-All three read the same columns of the newest days of the published scoring set and write to nowhere; ours and
-MLflow's scores are compared first. Of each the fastest of some runs counts, taken in turns.
+All three score the same columns of the newest days of the published features, from the table to nowhere; ours
+and MLflow's scores are compared first. Of each the fastest of some runs counts, taken in turns.
 """
 
 import argparse
 from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any
 
 import mlflow.pyfunc
@@ -19,10 +20,12 @@ from rich.table import Table
 
 from benchmarks.published import published
 from benchmarks.timing import fastest
+from lakehouse.delta.publications import published_version
+from lakehouse.delta.table import read_at
 from lakehouse.engine.session import spark_session
+from ml.batch_inference import score_version
 from ml.model.bundle import read_files
 from ml.registry import CHAMPION, model_by_alias
-from ml.score import with_scores
 from ml.tracking import client
 
 IDENTITY_GOAL, UDF_GOAL = 1.3, 3.0
@@ -46,11 +49,12 @@ def main() -> None:
     arguments = parser.parse_args()
     spark = spark_session()
     source = published(spark)
-    columns = source.models.columns(source.spec.scoring_model)
-    due = spark.table(source.models.table(source.spec.scoring_model))
-    last = due.agg(F.max(columns.partition)).collect()[0][0]
-    # On the engine once, so that no side pays for reading.
-    rows = due.where(F.datediff(F.lit(last), columns.partition) < arguments.days).localCheckpoint()
+    columns = source.models.columns(source.spec.features_model)
+    features = published_version(spark, source.models.table(source.spec.features_model))
+    due = read_at(spark, features)
+    last: date = due.agg(F.max(columns.partition)).collect()[0][0]
+    start = last - timedelta(days=arguments.days - 1)
+    rows = due.where(F.col(columns.partition).between(F.lit(start), F.lit(last)))
     client()
     model = model_by_alias(source.spec.registered_model, CHAMPION)
     files = read_files(model.folder)
@@ -64,7 +68,7 @@ def main() -> None:
 
     kept = [*columns.entity, columns.event_time, columns.partition, *columns.features]
     passed = rows.select(*kept)
-    ours = with_scores(rows, columns, files)
+    ours = score_version(spark, features, columns, files, start, last)
     theirs = rows.select(
         *columns.entity, udf(F.struct(*[argument(name) for name in columns.features])).alias("score")
     )

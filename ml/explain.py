@@ -14,13 +14,13 @@ from lakehouse.dbt.origins import Batch, SourceDays, batches
 from lakehouse.delta.table import TableVersion, read_at, table_exists
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.source import Source, load_sources
+from ml.batch_inference import with_scores
 from ml.bronze_rows import BronzeRow, bronze_rows, by_table
 from ml.data.columns import Columns
 from ml.dbt_models import DbtModels, current_models
 from ml.feature_rows import FeaturesDay, FoundRow, feature_rows, look_up, read_rows
 from ml.model.bundle import Bundle, read_files
 from ml.registry import CHAMPION, model_by_alias, model_version
-from ml.score import with_scores
 from ml.spec import Spec
 from ml.tracking import find_run
 
@@ -151,7 +151,7 @@ def explain(
         LakehouseError: there is no such entity, the version did not score it, or its features are gone.
     """
     models = models or current_models()
-    columns = models.columns(spec.scoring_model)
+    columns = models.columns(spec.features_model)
     key = _entity(columns, entity)
     version = version or model_by_alias(spec.registered_model, CHAMPION).version
     scored = _scored(spark, spec, models, columns, key, version)

@@ -2,8 +2,9 @@
 
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from lakehouse.delta.content_hash import HASH_VERSION, ContentHash
 from lakehouse.delta.table import TableVersion
@@ -97,6 +98,14 @@ class Manifest(_Part):
     seed: int
     code: Code
     environment: Environment
+
+    @field_validator("spec", mode="before")
+    @classmethod
+    def _without_scoring_model(cls, spec: Any) -> Any:
+        """Until scores were made from the features themselves, a spec named a view of them."""
+        if isinstance(spec, dict):
+            spec.pop("scoring_model", None)
+        return spec
 
     @property
     def pinned(self) -> TrainingSet:

@@ -1,38 +1,25 @@
 """Batch scoring: a range of days in one Spark job, written once however often it is asked for."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from itertools import compress
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyspark.cloudpickle as cloudpickle
-import torch
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DoubleType, IntegerType, StringType, StructField, StructType
 
-import lakehouse
-import ml
 from lakehouse.delta.publications import published_version
 from lakehouse.delta.table import TableVersion, create_table, current_version, is_conflict, table_exists
 from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
-from ml.data.arrow import ArrowBatches, ArrowColumn, ScoredBatches
+from ml.batch_inference import score_version
 from ml.data.columns import Columns
 from ml.dbt_models import DbtModels, current_models
-from ml.model.bundle import Bundle, read_files
+from ml.model.bundle import read_files
 from ml.registry import CHAMPION, ModelVersion, model_by_alias
 from ml.spec import Spec
-
-# Functions of ours go to Spark's workers as code, not as names of modules that these would have to find.
-for _package in (ml, lakehouse):
-    cloudpickle.register_pickle_by_value(_package)
 
 ATTEMPTS = 5
 
@@ -84,20 +71,19 @@ def score(
         models: what dbt says; by default this checkout's production models.
 
     Raises:
-        LakehouseError: the range is empty, no model has the alias, the features were never published, or a
-            release came between again and again.
+        LakehouseError: the range is empty, no model has the alias, or the features were never published.
     """
     if end < start:
         raise LakehouseError(f"{start} to {end} is no range of days", "give the first day first")
     started = time.monotonic()
     models = models or current_models()
     model = model_by_alias(spec.registered_model, alias)
-    columns = models.columns(spec.scoring_model)
+    columns = models.columns(spec.features_model)
     progress(f"scoring {start} to {end} with {model.name} version {model.version}")
-    due = spark.table(models.table(spec.scoring_model)).where(
-        F.col(columns.partition).between(F.lit(start), F.lit(end))
-    )
-    features, scored = _score_published(spark, models.table(spec.features_model), due, columns, model)
+    features = published_version(spark, models.table(spec.features_model))
+    scores = score_version(spark, features, columns, read_files(model.folder), start, end)
+    # Once, kept on the engine: the scores are counted, compared and written from there.
+    scored = _predictions(scores, columns, model, features).localCheckpoint()
     _create_predictions(spark, spec, columns, scored)
     rows_scored = scored.count()
     rows_written = _write(spark, spec, columns, scored, start, end)
@@ -115,78 +101,9 @@ def score(
     )
 
 
-def _score_published(
-    spark: SparkSession, features_table: str, due: DataFrame, columns: Columns, model: ModelVersion
-) -> tuple[TableVersion, DataFrame]:
-    """Score once, kept on the engine: the scores are counted, compared and written from there.
-
-    The scoring view reads what is published; that no release came meanwhile makes sure of which version.
-    """
-    for _ in range(ATTEMPTS):
-        features = published_version(spark, features_table)
-        scored = _predictions(due, columns, model, features).localCheckpoint()
-        if published_version(spark, features_table) == features:
-            return features, scored
-    raise LakehouseError(f"{features_table} is released faster than it can be scored", "try again later")
-
-
-def with_scores(rows: DataFrame, columns: Columns, files: dict[str, bytes]) -> DataFrame:
-    """Entity, event time, partition, `score` and the `score_bits` of its float, for each row.
-
-    Beside them what the model did not know of the row: `missing_features` counts those that are NULL or NaN,
-    `unseen_categories` names the categorical ones with a value that is too rare in training, or not there.
-
-    The model and the code that runs it travel with the job: the engine's Python workers need neither this
-    checkout nor its newest state. It is loaded once a task. Features that came after the model are not read.
-
-    Raises:
-        LakehouseError: a feature that the model was trained on is gone.
-    """
-    features = Bundle.from_files(files).encoding.features
-    gone = [name for name in features if name not in rows.columns]
-    if gone:
-        raise LakehouseError(
-            f"the model needs {', '.join(gone)}, which the scoring set no longer has",
-            "train a model on today's features and promote it",
-        )
-    kept = [*columns.entity, columns.event_time, columns.partition]
-    fields = rows.select(*kept).schema.fields
-
-    def scored(batches: ArrowBatches) -> ScoredBatches:
-        # Spark runs a task on each core: more threads would only stand in each other's way.
-        torch.set_num_threads(1)
-        bundle = Bundle.from_files(files)
-        for batch in batches:
-            scores = bundle.score(batch)
-            arrays = [batch.column(name) for name in kept]
-            arrays += [
-                pa.array(scores.probability.astype("float64")),
-                pa.array(scores.probability.view("int32")),
-                pa.array(scores.missing),
-                _named(scores.unseen, tuple(bundle.encoding.categories)),
-            ]
-            yield pa.RecordBatch.from_arrays(arrays, names=[*kept, *(field.name for field in added)])
-
-    added = [
-        StructField("score", DoubleType()),
-        StructField("score_bits", IntegerType()),
-        StructField("missing_features", IntegerType()),
-        StructField("unseen_categories", StringType()),
-    ]
-    schema = StructType([*fields, *added])
-    return rows.select(*kept, *features).mapInArrow(scored, schema)
-
-
-def _named(chosen: npt.NDArray[np.bool_], names: Sequence[str]) -> ArrowColumn:
-    """The chosen names of each row as one text, NULL where none is; few rows have any."""
-    texts: list[str | None] = [None] * len(chosen)
-    for row in np.flatnonzero(chosen.any(axis=1)):
-        texts[row] = ", ".join(compress(names, chosen[row]))
-    return pa.array(texts, pa.string())
-
-
-def _predictions(rows: DataFrame, columns: Columns, model: ModelVersion, features: TableVersion) -> DataFrame:
-    scored = with_scores(rows, columns, read_files(model.folder))
+def _predictions(
+    scored: DataFrame, columns: Columns, model: ModelVersion, features: TableVersion
+) -> DataFrame:
     identity = [*(F.col(name).cast("string") for name in columns.entity), F.lit(model.version), "score_bits"]
     return scored.select(
         *columns.entity,

@@ -167,7 +167,6 @@ class Spec(_Part):
     description: str
     registered_model: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     training_model: str
-    scoring_model: str
     features_model: str
     population_model: str | None = None
     predictions_table: str = Field(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")

@@ -87,6 +87,7 @@ def spark_settings(settings: Settings, port: int) -> dict[str, str]:
         "spark.sql.codegen.cache.maxEntries": "5000",
         # Spark infers constraints over every alias; a wide feature table makes that grow past any heap.
         "spark.sql.constraintPropagation.enabled": "false",
+        "spark.python.daemon.module": "lakehouse.engine.python_daemon",
         "spark.sql.sources.parallelPartitionDiscovery.threshold": "1024",
         "spark.ui.enabled": str(settings.spark_ui_port > 0).lower(),
         "spark.ui.port": str(settings.spark_ui_port or 4040),

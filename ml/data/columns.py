@@ -17,7 +17,7 @@ class Columns:
         entity: the columns that name a row.
         event_time: when the prediction is asked for.
         partition: the local day of the event.
-        label: what is predicted, 0 or 1; None in a scoring set.
+        label: what is predicted, 0 or 1; None of features alone.
         label_time: from when on this version of the label was known.
         label_end: until when, NULL for the version that still holds.
 

@@ -139,8 +139,10 @@ def encode(
         _put(category_codes(encoding, rows, name), order, into)
 
     with ThreadPoolExecutor(threads) as pool:
-        _all_done(pool.map(category, encoding.categories, codes))
-        _all_done(pool.map(number, encoding.edges, numeric))
+        # Handing a column to another thread costs as much as encoding a thousand rows of it.
+        each = pool.map if threads > 1 else map
+        _all_done(each(category, encoding.categories, codes))
+        _all_done(each(number, encoding.edges, numeric))
     of_category = dict(zip(encoding.categories, codes, strict=False))
     for cross, into in zip(encoding.crosses, codes[len(of_category) :], strict=True):
         into[:] = _cross_codes(encoding, of_category, cross)

@@ -1,8 +1,7 @@
 """A version of a training set, as it was known at a date, read by Arrow or by Spark."""
 
 import hashlib
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -13,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, DeltaProtocolError, TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -23,6 +21,7 @@ from lakehouse.delta.table import TableVersion, read_at
 from lakehouse.errors import LakehouseError
 from ml.data.arrow import ArrowTable
 from ml.data.columns import Columns
+from ml.data.version_files import day_of, open_version, pieces, read_piece, readable
 
 
 @dataclass(frozen=True)
@@ -112,8 +111,8 @@ def read_unordered(
     wanted = list(dict.fromkeys((*columns.entity, *names)))
     keys = list(dict.fromkeys((*columns.entity, str(columns.label_time), str(columns.label_end))))
     known = _known(pinned)
-    with _readable(folder, pinned):
-        dataset = _dataset(folder, pinned, wanted)
+    with readable(folder, pinned.table):
+        dataset = open_version(folder, pinned.table, wanted)
         # A filter copies all that it keeps: it pays, in time and memory, where it keeps less than most.
         is_most = dataset.count_rows(filter=known) > _MOST * dataset.count_rows()
         needed = list(dict.fromkeys((*wanted, *keys)))
@@ -150,44 +149,16 @@ def scan_arrow(
     columns = pinned.columns
     wanted = list(dict.fromkeys((*columns.entity, *names)))
     needed = (*wanted, columns.partition, str(columns.label_time), str(columns.label_end))
-    with _readable(folder, pinned):
-        dataset = _dataset(folder, pinned, wanted)
-        day = ds.field(columns.partition)
-        if not pa.types.is_date32(dataset.schema.field(columns.partition).type):
-            day = day.cast(pa.date32())
+    with readable(folder, pinned.table):
+        dataset = open_version(folder, pinned.table, wanted)
+        day = day_of(dataset, columns.partition)
         chosen = _known(pinned) & (day < pa.scalar(end))
         if first is not None:
             chosen = chosen & (day >= pa.scalar(first))
         schema = pa.schema([dataset.schema.field(name) for name in dict.fromkeys(needed)])
-        for fragment in dataset.get_fragments(chosen):
-            for piece in _decoded(fragment, schema, piece_rows):
-                yield piece.filter(chosen).select(wanted)
-
-
-# Of each column that is read so much is buffered.
-_BUFFER_BYTES = 2**16
-
-
-def _decoded(fragment: Any, schema: Any, piece_rows: int) -> Iterator[ArrowTable]:
-    """One file in pieces; Arrow's own scanner would decode all of a row group at once."""
-    constant = ds.get_partition_keys(fragment.partition_expression)
-    with fragment.filesystem.open_input_file(fragment.path) as source:
-        file = pq.ParquetFile(
-            source, buffer_size=_BUFFER_BYTES, pre_buffer=False, coerce_int96_timestamp_unit="us"
-        )
-        there = set(file.schema_arrow.names)
-        read = [name for name in schema.names if name in there]
-        for batch in file.iter_batches(piece_rows, columns=read):
-            # What the file lacks is a partition of the table, or was added to the table later.
-            yield pa.table(
-                [
-                    batch.column(field.name).cast(field.type)
-                    if field.name in there
-                    else pa.repeat(pa.scalar(constant.get(field.name)).cast(field.type), batch.num_rows)
-                    for field in schema
-                ],
-                schema=schema,
-            )
+        for piece in pieces(folder, dataset, chosen):
+            for rows in read_piece(piece, schema, piece_rows):
+                yield rows.filter(chosen).select(wanted)
 
 
 def _known(pinned: TrainingSet) -> Any:
@@ -195,41 +166,6 @@ def _known(pinned: TrainingSet) -> Any:
     as_of = pa.scalar(pinned.as_of_at, pa.timestamp("us", "UTC"))
     ends = ds.field(str(pinned.columns.label_end))
     return (ds.field(str(pinned.columns.label_time)) <= as_of) & (ends.is_null() | (ends > as_of))
-
-
-def _dataset(folder: Path, pinned: TrainingSet, wanted: list[str]) -> Any:
-    table = DeltaTable(folder, version=pinned.table.version)
-    _check_identity(table, folder, pinned.table)
-    _check_columns(table, pinned.table, wanted)
-    return table.to_pyarrow_dataset()
-
-
-@contextmanager
-def _readable(folder: Path, pinned: TrainingSet) -> Generator[None]:
-    try:
-        yield
-    except (DeltaError, DeltaProtocolError, TableNotFoundError, FileNotFoundError) as error:
-        raise LakehouseError(
-            f"{pinned.table} in {folder} cannot be read: {error}",
-            "its files may have been vacuumed; `lakehouse reproduce` tells what is left",
-        ) from error
-
-
-def _check_identity(table: DeltaTable, folder: Path, pinned: TableVersion) -> None:
-    found = str(table.metadata().id)
-    if found != pinned.table_id:
-        raise LakehouseError(
-            f"{folder} holds table {found}, not {pinned.table_id} ({pinned.name})",
-            "the table was dropped and made anew since",
-        )
-
-
-def _check_columns(table: DeltaTable, pinned: TableVersion, wanted: list[str]) -> None:
-    missing = sorted(set(wanted) - {field.name for field in table.schema().fields})
-    if missing:
-        raise LakehouseError(
-            f"{pinned} has no column {', '.join(missing)}", "is it named right in the spec, or in the YAML?"
-        )
 
 
 def file_list_hash(folder: Path, version: int) -> str:

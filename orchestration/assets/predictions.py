@@ -25,11 +25,7 @@ def predictions_asset(spec: Spec) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key,
-        deps=[
-            champion_key(spec),
-            table_key(f"training.{spec.scoring_model}"),
-            published_key(spec.features_model),
-        ],
+        deps=[champion_key(spec), published_key(spec.features_model)],
         group_name="predictions",
         description=(
             f"{spec.description}: the champion's scores. Insert-only, each with the model and feature "

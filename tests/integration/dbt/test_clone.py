@@ -19,7 +19,6 @@ def test_a_clone_has_all_rows_and_can_be_built_on(story) -> None:
             *story.tables,
             *SNAPSHOTS,
             "us_holidays",
-            "flight_scoring_set",
         }
         for name in ("flight_features", *SNAPSHOTS):
             assert lakehouse.table(name, own).count() == lakehouse.table(name).count()

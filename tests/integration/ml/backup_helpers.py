@@ -44,7 +44,7 @@ def contents() -> dict[str, Any]:
         "tables": {table: _table(spark, table) for table in (FEATURES, TRAINING, "lakehouse.publications")},
         "published": spark.table(f"published.{TRAINING.rpartition('.')[2]}").count(),
         "latest": _wind(spark, FEATURES),
-        "shown": _wind(spark, f"{SCHEMA}.scoring_{SCHEMA}"),
+        "shown": _wind(spark, f"published.{FEATURES.rpartition('.')[2]}"),
         "lenient": spark.table(f"{SCHEMA}.lenient").collect()[0].number,
         "scores": [float(score) for score in champion.predict(example)["score"]],
     }

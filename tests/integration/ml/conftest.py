@@ -72,7 +72,7 @@ def _node(
 
 @dataclass
 class Platform:
-    """Tables `features_x`, `training_x` and the view `scoring_x` in one schema, which names them."""
+    """Tables `features_x` and `training_x` in one schema, which names them."""
 
     spark: SparkSession
     schema: str
@@ -94,7 +94,7 @@ class Platform:
 
 
 def build_platform(spark: SparkSession, schema: str) -> Platform:
-    features, training, scoring = f"features_{schema}", f"training_{schema}", f"scoring_{schema}"
+    features, training = f"features_{schema}", f"training_{schema}"
     properties = ", ".join(f"'{key}' = '{value}'" for key, value in table_properties().items())
 
     def build(name: str, sql: str) -> None:
@@ -109,15 +109,13 @@ def build_platform(spark: SparkSession, schema: str) -> Platform:
             "sources": {"source.bronze": {"schema": schema, "identifier": "bronze_flights"}},
             "nodes": {
                 "model.staging": _node(schema, "staging", {}, "view", ["source.bronze"]),
-                "model.features": _node(schema, features, {}, "incremental", ["model.staging"]),
+                "model.features": _node(schema, features, ROLES, "incremental", ["model.staging"]),
                 "model.training": _node(schema, training, training_roles, "incremental", ["model.features"]),
-                "model.scoring": _node(schema, scoring, ROLES, "view", ["model.features"]),
             },
         }
     )
-    made = Platform(spark, schema, small_spec(schema, features, training, scoring), models)
+    made = Platform(spark, schema, small_spec(schema, features, training), models)
     made.publish(made.features, made.training)
-    spark.sql(f"create view {schema}.{scoring} as select * from published.{features}")
     return made
 
 
@@ -139,14 +137,13 @@ def model(platform: Platform) -> TrainedModel:
     return train_platform(platform)
 
 
-def small_spec(schema: str, features: str, training: str, scoring: str) -> Spec:
+def small_spec(schema: str, features: str, training: str) -> Spec:
     return Spec.model_validate(
         {
             "name": f"spec_{schema}",
             "description": "A test's model",
             "registered_model": f"model_{schema}",
             "training_model": training,
-            "scoring_model": scoring,
             "features_model": features,
             "population_model": features,
             "predictions_table": f"{schema}.predictions",

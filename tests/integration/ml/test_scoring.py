@@ -5,12 +5,15 @@ from datetime import date
 import mlflow
 import numpy as np
 import pytest
+from pyspark.sql import DataFrame, Row
 
+from lakehouse.delta.table import current_version, read_at
 from lakehouse.errors import LakehouseError
+from ml.batch_inference import score_version, with_scores
 from ml.compare import compare
 from ml.model.bundle import read_files
 from ml.registry import model_by_alias
-from ml.score import score, with_scores
+from ml.score import score
 from ml.train import TrainedModel
 from tests.integration.ml.conftest import Platform
 
@@ -61,7 +64,7 @@ def test_what_the_model_does_not_know_stands_in_the_scores_row(
     platform: Platform, model: TrainedModel
 ) -> None:
     files = read_files(model_by_alias(model.model_name, "champion").folder)
-    columns = platform.models.columns(platform.spec.scoring_model)
+    columns = platform.models.columns(platform.spec.features_model)
     known = platform.spark.table(platform.features).where("flight_id in ('f0300', 'f0301', 'f0302')")
     rows = known.selectExpr(
         "* except (carrier_code, origin_code, wind_mph, hour)",
@@ -132,7 +135,7 @@ def test_the_model_beats_the_plain_rates_on_what_happened(platform: Platform, mo
 
 def test_a_score_does_not_depend_on_what_is_scored_with_it(platform: Platform, model: TrainedModel) -> None:
     files = read_files(model_by_alias(model.model_name, "champion").folder)
-    columns = platform.models.columns(platform.spec.scoring_model)
+    columns = platform.models.columns(platform.spec.features_model)
     rows = platform.spark.table(platform.features)
 
     def bits(df) -> dict[str, int]:
@@ -144,3 +147,38 @@ def test_a_score_does_not_depend_on_what_is_scored_with_it(platform: Platform, m
     assert bits(rows.where("flight_id = 'f0300'")) == {"f0300": together["f0300"]}
     with pytest.raises(LakehouseError, match="the model needs wind_mph"):
         bits(rows.drop("wind_mph"))
+
+
+def test_files_are_scored_as_sparks_rows_are(
+    platform: Platform, model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spark, name = platform.spark, f"{platform.schema}.in_files"
+    rows = spark.table(platform.features)
+    # A file that lacks a feature, and three that the newest version no longer has all of, in several tasks.
+    monkeypatch.setattr("ml.batch_inference._TASK_ROWS", 100)
+    spark.sql(
+        f"create table {name} using delta tblproperties ('delta.columnMapping.mode' = 'none') as "
+        f"select * except (wind_mph) from {platform.features} where flight_date < '2013-08-01'"
+    )
+    spark.sql(f"alter table {name} add columns (wind_mph double)")
+    later = rows.where("flight_date >= '2013-08-01'").select(*spark.table(name).columns)
+    later.repartition(3).write.format("delta").mode("append").saveAsTable(name)
+    pinned = current_version(spark, name)
+    spark.sql(f"delete from {name} where flight_date = '2013-08-15'")
+    files = read_files(model_by_alias(model.model_name, "champion").folder)
+    columns = platform.models.columns(platform.spec.features_model)
+    start, end = date(2013, 7, 30), date(2013, 9, 2)
+
+    def scores(scored: DataFrame) -> list[Row]:
+        return scored.orderBy("flight_id").collect()
+
+    of_files = scores(score_version(spark, pinned, columns, files, start, end))
+    of_rows = with_scores(read_at(spark, pinned), columns, files)
+    expected = scores(of_rows.where(of_rows.flight_date.between(start, end)))
+    assert of_files == expected
+    assert len(of_files) == 8 * 35
+    assert {row["missing_features"] for row in of_files if row["flight_date"] < date(2013, 8, 1)} == {1}
+    assert score_version(spark, pinned, columns, files, date(2012, 1, 1), date(2012, 1, 2)).count() == 0
+    # Another server's workers may not see this machine's disk: Spark hands them the rows.
+    monkeypatch.setattr("ml.batch_inference.local_folder", lambda _: None)
+    assert scores(score_version(spark, pinned, columns, files, start, end)) == expected

@@ -5,6 +5,7 @@ import json
 import tarfile
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -19,10 +20,10 @@ from ml.data.training_set import Split, read_arrow, split, training_set
 from ml.dbt_models import DbtModels
 from ml.evaluate import metrics
 from ml.fit_bundle import fit_bundle, refit_bundle
-from ml.manifest import manifest_of
+from ml.manifest import load_manifest, manifest_of
 from ml.model.bundle import Bundle
 from ml.registry import model_by_alias, model_of_run
-from ml.tracking import artifact, client
+from ml.tracking import MANIFEST, artifact, client
 from ml.train import TrainedModel, train
 from ml.training_inputs import read_training_rows
 from tests.integration.ml.conftest import AS_OF, Platform
@@ -192,3 +193,17 @@ def test_an_unpublished_training_set_is_refused(platform: Platform) -> None:
 def test_a_date_without_a_month_to_validate_with_is_refused(platform: Platform) -> None:
     with pytest.raises(LakehouseError, match="0 rows in December 2013"):
         train(platform.spark, platform.spec, date(2014, 1, 1), models=platform.models)
+
+
+def test_a_manifest_of_before_scores_were_made_from_the_features_is_read(
+    model: TrainedModel, tmp_path: Path
+) -> None:
+    told = json.loads(artifact(model.run_id, MANIFEST).read_text())
+    told["spec"]["scoring_model"] = "flight_scoring_set"
+    older = tmp_path / MANIFEST
+    older.write_text(json.dumps(told))
+    assert load_manifest(older) == manifest_of(model.run_id)
+    told["spec"]["unknown"] = 1
+    older.write_text(json.dumps(told))
+    with pytest.raises(LakehouseError, match="unknown"):
+        load_manifest(older)

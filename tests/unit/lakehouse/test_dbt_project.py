@@ -26,7 +26,7 @@ def small_project(tmp_path: Path) -> Path:
 def test_training_and_scoring_agree_on_features_and_keys() -> None:
     labels = ("label", "label_time", "label_end")
     training = [pair for pair in column_roles("flight_training_set") if pair[1] not in labels]
-    assert training == column_roles("flight_scoring_set")
+    assert training == column_roles("flight_features")
     roles = dict(column_roles("flight_training_set"))
     assert [name for name, role in roles.items() if role in labels] == [
         "is_late_15",
@@ -73,7 +73,7 @@ def test_models_of_gated_layers_say_their_gate() -> None:
     }
     assert gates["flight_features"] == gates["feat_origin_weather"] == "features"
     assert gates["flight_training_set"] == "training"
-    assert gates["flight_scoring_set"] is gates["int_flights"] is gates["prediction_quality_daily"] is None
+    assert gates["int_flights"] is gates["prediction_quality_daily"] is None
 
 
 def test_an_unknown_model_and_one_without_roles_are_named() -> None:
@@ -111,7 +111,7 @@ def test_what_dbt_refuses_is_told_in_its_words(small_project: Path) -> None:
             "02:08:08  2 of 4 ERROR creating model a.b . [ERROR in 1.2s]",
             "2 of 4 ERROR creating model a.b [ERROR in 1.2s]",
         ),
-        ("02:10:26  9 of 13 START test not_null_flight_scoring_set_flight_id ....... [RUN]", None),
+        ("02:10:26  9 of 13 START test not_null_flight_training_set_flight_id ....... [RUN]", None),
         ("02:10:58  Completed successfully", None),
     ],
 )

@@ -110,7 +110,7 @@ def test_a_declaration_that_does_not_fit_is_refused(changes: dict[str, Any], mes
 
 def test_every_time_that_is_tested_and_every_feature_of_this_project_has_its_row() -> None:
     found = current_models()
-    features = found.columns("flight_scoring_set").features
+    features = found.columns("flight_features").features
     rows = feature_rows(found, "flight_features", features)
     tested = next(
         test["test_metadata"]["kwargs"]["times"]

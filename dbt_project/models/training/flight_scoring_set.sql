@@ -1,3 +1,0 @@
-{{ config(materialized='view') }}
-
-select * from {{ ref('flight_features') }}

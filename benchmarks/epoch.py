@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
@@ -17,7 +18,7 @@ from benchmarks.published import published
 from benchmarks.timing import fastest
 from lakehouse.engine.session import spark_session
 from ml.data.tensors import Batch, Tensors, to_tensors
-from ml.data.training_set import read_arrow
+from ml.data.training_files import read_unordered
 from ml.model.fit import fit, reproducible_torch
 from ml.model.network import Shape, TabularNetwork
 
@@ -32,9 +33,7 @@ class OneBatch(Tensors):
 
     def batches(self, batch_rows: int, part: int = 0, parts: int = 1) -> Iterator[Batch]:
         """The same tensors each time."""
-        first = self.part(0, batch_rows)
-        # Row by row in memory, as picked rows are.
-        batch = Batch(first.numeric.contiguous(), first.codes.contiguous(), first.labels)
+        batch = self.part(0, batch_rows).in_place()
         return (batch for _ in range(len(self) // batch_rows))
 
 
@@ -46,11 +45,12 @@ def main() -> None:
     arguments = parser.parse_args()
     source = published(spark_session())
     columns, label, spec = source.columns, str(source.columns.label), source.spec
-    rows = read_arrow(source.folder, source.pinned, (label, *columns.features)).slice(0, arguments.rows)
-    encoding = source.encoding(rows)
-    train = to_tensors(encoding, rows, label)
-    fixed = OneBatch(train.numeric, train.codes, train.labels)
-    validation = to_tensors(encoding, rows.slice(0, VALIDATION_ROWS), label)
+    rows, order = read_unordered(source.folder, source.pinned, (label, *columns.features))
+    order = order[: arguments.rows]
+    encoding = source.encoding(rows.take(pa.array(order)))
+    train = to_tensors(encoding, rows, label, order)
+    fixed = OneBatch(train.numeric, train.codes, train.labels, train.order)
+    validation = train.part(0, VALIDATION_ROWS)
     budget = spec.training.model_copy(update={"epochs": 1})
 
     def epoch(data: Tensors) -> None:

@@ -16,16 +16,16 @@ from rich.table import Table
 from benchmarks.published import published
 from benchmarks.timing import fastest
 from lakehouse.engine.session import spark_session
-from ml.data.tensors import Tensors, to_tensors
-from ml.data.training_set import read_arrow, read_unordered
+from ml.data.tensors import Batch, to_tensors
+from ml.data.training_files import read_arrow, read_unordered
 
 GOAL = 1.3
 
 
-def same(left: Tensors, right: Tensors) -> bool:
+def same(left: Batch, right: Batch) -> bool:
     """Whether they hold the same bits, NaN like NaN."""
     return (
-        torch.equal(left.numeric.T.view(torch.int32), right.numeric.T.view(torch.int32))
+        torch.equal(left.numeric.view(torch.int32), right.numeric.view(torch.int32))
         and torch.equal(left.codes, right.codes)
         and torch.equal(left.labels, right.labels)
     )
@@ -54,7 +54,9 @@ def main() -> None:
         return len(to_tensors(encoding, table, label, order))
 
     table, order = read_unordered(source.folder, source.pinned, names)
-    assert same(to_tensors(encoding, table, label, order), to_tensors(encoding, rows, label))
+    assert same(
+        to_tensors(encoding, table, label, order).in_place(), to_tensors(encoding, rows, label).in_place()
+    )
     assert tensors() == read() <= bare()
     bare_seconds, read_seconds, tensor_seconds = fastest([bare, read, tensors], repeat)
     shown = Table(

@@ -20,7 +20,7 @@ from lakehouse.errors import LakehouseError
 from ml.data.arrow import ArrowBatches, ArrowColumn, ArrowTable, ScoredBatches
 from ml.data.columns import Columns
 from ml.data.encoding import compute
-from ml.data.version_files import Piece, day_of, open_version, pieces, read_piece, readable
+from ml.data.version_files import Piece, PieceReader, as_dictionary, day_of, open_version, pieces, readable
 from ml.model.bundle import Bundle
 
 # Functions of ours go to Spark's workers as code, not as names of modules that these would have to find.
@@ -66,18 +66,23 @@ def score_version(
     with readable(folder, table):
         dataset = open_version(folder, table, kept)
         _check_features(features, dataset.schema.names)
-        schema = pa.schema([dataset.schema.field(name) for name in (*kept, *features)])
+        schema = pa.schema(
+            [
+                *(dataset.schema.field(name) for name in kept),
+                *(as_dictionary(dataset.schema.field(name)) for name in features),
+            ]
+        )
         day = day_of(dataset, columns.partition)
         chosen = (day >= pa.scalar(start)) & (day <= pa.scalar(end))
-        # The largest first: what is left for last keeps fewer cores waiting.
-        tasks = _tasks(sorted(pieces(folder, dataset, chosen), key=lambda piece: -piece.rows))
+        tasks = _tasks(pieces(folder, dataset, chosen))
 
     def rows_of(batches: ArrowBatches) -> ArrowBatches:
         for batch in batches:
             for number in batch.column(0).to_pylist():
                 for piece in tasks[number]:
-                    for rows in read_piece(piece, schema, _BATCH_ROWS):
-                        yield from _between(rows, columns.partition, start, end).to_batches()
+                    with PieceReader(piece, schema) as reader:
+                        for rows in reader.batches(_BATCH_ROWS):
+                            yield from _between(rows, columns.partition, start, end).to_batches()
 
     numbers = spark.range(0, len(tasks), 1, len(tasks))
     fields = read_at(spark, table).select(*kept).schema.fields

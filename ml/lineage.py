@@ -7,7 +7,7 @@ from lakehouse.dbt.notes import versions_read
 from lakehouse.dbt.time_travel import version_as_of, version_time
 from lakehouse.delta.publications import TABLE as PUBLICATIONS
 from lakehouse.delta.table import TableVersion, at_version, location, table_exists
-from ml.data.training_set import file_list_hash
+from ml.data.version_files import file_list_hash
 from ml.dbt_models import DbtModels
 from ml.manifest import PinnedTable
 

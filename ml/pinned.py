@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from lakehouse.delta.table import id_at, location, table_exists
 from lakehouse.errors import LakehouseError
 from ml.changes import Change
-from ml.data.training_set import file_list_hash
+from ml.data.version_files import file_list_hash
 from ml.manifest import PinnedTable
 from ml.report import Difference
 

@@ -20,7 +20,7 @@ from ml import plots
 from ml.bootstrap import DRAWS, Interval, over_days
 from ml.data.arrow import ArrowTable
 from ml.data.tensors import labels_of
-from ml.data.training_set import read_arrow
+from ml.data.training_files import read_arrow
 from ml.evaluate import METRICS, Calibration, calibration_by_month, metrics
 from ml.manifest import Manifest, manifest_of
 from ml.model.bundle import Bundle

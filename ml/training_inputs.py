@@ -11,16 +11,9 @@ from lakehouse.delta.publications import published_version
 from lakehouse.delta.table import location
 from ml.data.arrow import ArrowTable
 from ml.data.columns import Columns
+from ml.data.training_files import read_arrow
 from ml.data.training_rows import TrainingRows, training_rows
-from ml.data.training_set import (
-    Parts,
-    TrainingSet,
-    check_split,
-    read_arrow,
-    read_spark,
-    training_set,
-    validation_month,
-)
+from ml.data.training_set import Parts, TrainingSet, check_split, read_spark, training_set, validation_month
 from ml.dbt_models import DbtModels
 from ml.environment import code, environment
 from ml.leaks import refuse_leaks

@@ -1,9 +1,9 @@
 """How raw columns become numbers, by statistics that are kept as JSON beside the weights."""
 
 import json
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from lakehouse.errors import LakehouseError
-from ml.data.arrow import ArrowRows
+from ml.data.arrow import ArrowColumn, ArrowRows
 
 # Codes of a categorical feature; the known categories follow.
 UNSEEN = 0
@@ -23,7 +23,6 @@ compute: Any = pyarrow.compute
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int64]
-Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -92,75 +91,82 @@ class Encoding:
 
 def numbers(rows: ArrowRows, name: str) -> Floats:
     """One numeric feature, shape `(rows,)`; missing is NaN."""
-    column = _raw(rows, name)
-    kind = column.type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-        if not pa.types.is_boolean(kind):
-            raise LakehouseError(
-                f"feature {name} is {kind}, not a number", "cast it in SQL, or change its role"
-            )
-        column = column.cast(pa.int8())
-    if pa.types.is_decimal(kind):
-        column = column.cast(pa.float64())
-    # Not safe: what a float32 can't hold is rounded.
-    return column.cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
+    found = np.empty(rows.num_rows, np.float32)
+    _put(partial(_put_numbers, name), _raw(rows, name), found)
+    return found
 
 
 def category_codes(encoding: Encoding, rows: ArrowRows, name: str) -> Codes:
     """One categorical feature, shape `(rows,)`: 0 unseen or rare, 1 missing, then the known categories."""
-    column = column_of(rows, name).cast(pa.string())
-    known = pa.array(encoding.categories[name], pa.string())
-    found = compute.add(compute.index_in(column, value_set=known).cast(pa.int64()), 2)
-    codes = compute.if_else(compute.is_null(column), MISSING, compute.fill_null(found, UNSEEN))
-    return codes.cast(pa.int64()).to_numpy(zero_copy_only=False)
+    found = np.empty(rows.num_rows, np.int64)
+    _put(partial(_put_codes, encoding.categories[name]), _raw(rows, name), found)
+    return found
 
 
-def encode(
-    encoding: Encoding, rows: ArrowRows, order: Positions | None = None, threads: int = 1
-) -> tuple[Floats, Codes]:
+def encode(encoding: Encoding, rows: ArrowRows) -> tuple[Floats, Codes]:
     """Raw columns to numbers, row by row independent of each other.
 
-    Args:
-        order: positions of the rows that are wanted, as they are wanted; by default all as they are.
-        threads: so many columns are encoded at once.
+    One core does it: what takes time is memory, which several would wait for.
 
     Returns:
         numeric features `(rows, numeric)`, NaN where missing; codes `(rows, categorical + crosses)`. Both lie
         column by column in memory: turning them round would take as long as encoding.
     """
-    count = rows.num_rows if order is None else len(order)
-    numeric = np.empty((len(encoding.edges), count), np.float32)
-    codes = np.empty((len(encoding.code_counts), count), np.int64)
-
-    def number(name: str, into: Floats) -> None:
-        _put(numbers(rows, name), order, into)
-
-    def category(name: str, into: Codes) -> None:
-        _put(category_codes(encoding, rows, name), order, into)
-
-    with ThreadPoolExecutor(threads) as pool:
-        # Handing a column to another thread costs as much as encoding a thousand rows of it.
-        each = pool.map if threads > 1 else map
-        _all_done(each(category, encoding.categories, codes))
-        _all_done(each(number, encoding.edges, numeric))
+    numeric = np.empty((len(encoding.edges), rows.num_rows), np.float32)
+    codes = np.empty((len(encoding.code_counts), rows.num_rows), np.int64)
+    for name, into in zip(encoding.edges, numeric, strict=True):
+        _put(partial(_put_numbers, name), _raw(rows, name), into)
     of_category = dict(zip(encoding.categories, codes, strict=False))
+    for name, into in of_category.items():
+        _put(partial(_put_codes, encoding.categories[name]), _raw(rows, name), into)
     for cross, into in zip(encoding.crosses, codes[len(of_category) :], strict=True):
         into[:] = _cross_codes(encoding, of_category, cross)
     return numeric.T, codes.T
 
 
-def _put(values: npt.NDArray[Any], order: Positions | None, into: npt.NDArray[Any]) -> None:
-    if order is None:
-        into[:] = values
-    else:
-        # All are in range; with mode="raise" NumPy would buffer them.
-        np.take(values, order, out=into, mode="clip")
+def _put(how: Callable[[ArrowColumn, npt.NDArray[Any]], None], column: Any, into: npt.NDArray[Any]) -> None:
+    """Put a column's values into an array, chunk by chunk."""
+    start = 0
+    for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+        if len(chunk):
+            how(chunk, into[start : start + len(chunk)])
+        start += len(chunk)
 
 
-def _all_done(work: Iterator[None]) -> None:
-    """Wait for work, and raise what it raised."""
-    for _ in work:
-        pass
+def _put_numbers(name: str, column: ArrowColumn, into: Floats) -> None:
+    """Each value is touched once; Arrow would copy it for its type, for its NULLs and into its place."""
+    kind = column.type
+    if pa.types.is_boolean(kind):
+        column = column.cast(pa.int8())
+    elif pa.types.is_decimal(kind):
+        column = column.cast(pa.float64())
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise LakehouseError(f"feature {name} is {kind}, not a number", "cast it in SQL, or change its role")
+    validity, values = column.buffers()
+    end = column.offset + len(column)
+    # What a float32 can't hold is rounded; where NULL is, anything may stand.
+    with np.errstate(over="ignore", invalid="ignore"):
+        into[:] = np.frombuffer(values, column.type.to_pandas_dtype(), end)[column.offset :]
+        if column.null_count:
+            bits = np.frombuffer(validity, np.uint8)[column.offset // 8 : (end + 7) // 8]
+            factors = np.take(_FACTORS, bits, axis=0, mode="clip").reshape(-1)
+            into *= factors[column.offset % 8 :][: len(column)]
+
+
+# For each byte of a bitmap what its bits stand for: 1 for a value, NaN for NULL.
+_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
+_FACTORS = np.where(_BITS == 1, 1, np.nan).astype(np.float32)
+
+
+def _put_codes(categories: Sequence[str], column: ArrowColumn, into: Codes) -> None:
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string()).dictionary_encode()
+    code_of: dict[str | None, int] = {name: code for code, name in enumerate(categories, start=MISSING + 1)}
+    code_of[None] = MISSING
+    # Places of NULL get the last one.
+    codes = [code_of.get(value, UNSEEN) for value in column.dictionary.cast(pa.string()).to_pylist()]
+    places = column.indices.fill_null(len(codes)).to_numpy()
+    np.take(np.array([*codes, MISSING]), places, out=into, mode="clip")
 
 
 def column_of(rows: ArrowRows, name: str) -> Any:
@@ -174,7 +180,7 @@ def column_of(rows: ArrowRows, name: str) -> Any:
 
 
 def _raw(rows: ArrowRows, name: str) -> Any:
-    if name not in rows.schema.names:
+    if rows.schema.get_field_index(name) < 0:
         raise LakehouseError(f"feature {name} is missing", f"there is: {', '.join(rows.schema.names)}")
     return rows.column(name)
 
@@ -185,9 +191,18 @@ def pair_codes(encoding: Encoding, codes: dict[str, Codes], left: str, right: st
 
 
 def _cross_codes(encoding: Encoding, codes: dict[str, Codes], cross: Cross) -> Codes:
-    known = np.asarray(cross.pairs, dtype=np.int64)
     pairs = pair_codes(encoding, codes, cross.left, cross.right)
+    known = np.asarray(cross.pairs, dtype=np.int64)
+    left, right = (len(encoding.categories[name]) + 2 for name in (cross.left, cross.right))
+    if left * right <= _TABLE:
+        code_of = np.full(left * right, UNSEEN)
+        code_of[known] = np.arange(2, known.size + 2)
+        return np.take(code_of, pairs, mode="clip")
     if known.size == 0:
         return np.full_like(pairs, UNSEEN)
     at = np.minimum(np.searchsorted(known, pairs), known.size - 1)
     return np.where(known[at] == pairs, at + 2, UNSEEN)
+
+
+# Up to so many pairs a table of all of them tells codes ten times as fast as a search.
+_TABLE = 2**20

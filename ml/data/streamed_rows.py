@@ -28,7 +28,8 @@ from ml.data.spill import (
     to_rows,
 )
 from ml.data.tensors import EncodedRows, labels_of
-from ml.data.training_set import TrainingSet, scan_arrow, split_at
+from ml.data.training_files import scan_arrow
+from ml.data.training_set import TrainingSet, split_at
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Encoded rows, and those that are whole-table tensors."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -13,7 +13,9 @@ from torch import Tensor
 
 from lakehouse.errors import LakehouseError
 from ml.data.arrow import ArrowTable
-from ml.data.encoding import Encoding, Positions, encode
+from ml.data.encoding import Encoding, encode
+
+Positions = npt.NDArray[np.int64]
 
 
 class Batch(NamedTuple):
@@ -46,20 +48,28 @@ class EncodedRows(Protocol):
 
 @dataclass(frozen=True)
 class Tensors:
-    """Encoded rows.
+    """Encoded rows, as they lie in their table, and which of them count.
 
     Args:
         numeric: `(rows, numeric)` float32, NaN where missing.
         codes: `(rows, categorical)` int64.
         labels: `(rows,)` float32, 0 or 1.
+        order: `(rows that count,)` int64, their positions one after another. Batches are picked row by row
+            anyway: moving all rows once into an order of their own would take half as long as reading them.
     """
 
     numeric: Tensor
     codes: Tensor
     labels: Tensor
+    order: Tensor
+
+    @staticmethod
+    def of(numeric: Tensor, codes: Tensor, labels: Tensor) -> "Tensors":
+        """All rows, as they are."""
+        return Tensors(numeric, codes, labels, torch.arange(len(labels)))
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.order)
 
     def batches(self, batch_rows: int, part: int = 0, parts: int = 1) -> Iterator[Batch]:
         """See `EncodedRows`."""
@@ -69,30 +79,36 @@ class Tensors:
 
     def in_order(self, batch_rows: int) -> Iterator[Batch]:
         """See `EncodedRows`."""
-        parts = (part.split(batch_rows) for part in (self.numeric, self.codes, self.labels))
-        return (Batch(*batch) for batch in zip(*parts, strict=True))
+        return map(self._rows, torch.arange(len(self)).split(batch_rows))
 
     def part(self, start: int, end: int) -> "Tensors":
-        """The rows from one position up to another, not copied."""
-        return Tensors(self.numeric[start:end], self.codes[start:end], self.labels[start:end])
+        """The rows from one place in the order up to another, not copied."""
+        return replace(self, order=self.order[start:end])
 
-    def _rows(self, rows: Tensor) -> Batch:
+    def in_place(self) -> Batch:
+        """All rows that count, copied into their order."""
+        return self._rows(torch.arange(len(self)))
+
+    def _rows(self, places: Tensor) -> Batch:
+        rows = self.order[places]
         return Batch(self.numeric[rows], self.codes[rows], self.labels[rows])
 
 
 def to_tensors(encoding: Encoding, rows: ArrowTable, label: str, order: Positions | None = None) -> Tensors:
-    """Encode rows once, for all epochs, on as many threads as torch has.
+    """Encode rows once, for all epochs.
 
     Args:
-        order: positions of the rows that are wanted, as they are wanted; by default all as they are.
+        order: positions of the rows that count, as they are wanted; by default all as they are.
 
     Raises:
         LakehouseError: a label is missing or neither 0 nor 1, or a feature can't be encoded.
     """
-    numeric, codes = encode(encoding, rows, order, torch.get_num_threads())
-    labels = rows.select([label])
-    labels = labels_of(labels if order is None else labels.take(pa.array(order)), label)
-    return Tensors(torch.from_numpy(numeric), torch.from_numpy(codes), torch.from_numpy(labels))
+    order = np.arange(rows.num_rows) if order is None else order
+    numeric, codes = encode(encoding, rows)
+    labels = np.full(rows.num_rows, np.nan, np.float32)
+    # Those of rows that don't count may be anything.
+    labels[order] = labels_of(rows.select([label]).take(pa.array(order)), label)
+    return Tensors(*map(torch.from_numpy, (numeric, codes, labels, order)))
 
 
 def labels_of(rows: ArrowTable, label: str) -> npt.NDArray[np.float32]:

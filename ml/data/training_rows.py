@@ -12,10 +12,11 @@ import pyarrow as pa
 
 from ml.data.arrow import ArrowRows, ArrowTable
 from ml.data.columns import Columns
-from ml.data.encoding import Encoding, Floats, Positions, compute
+from ml.data.encoding import Encoding, Floats, compute
 from ml.data.streamed_rows import StreamedRows, count_rows
-from ml.data.tensors import EncodedRows, to_tensors
-from ml.data.training_set import Parts, Split, TrainingSet, read_unordered, split_at
+from ml.data.tensors import EncodedRows, Positions, to_tensors
+from ml.data.training_files import read_unordered
+from ml.data.training_set import Parts, Split, TrainingSet, split_at
 
 Progress = Callable[[str], None]
 MB = 2**20

@@ -1,27 +1,19 @@
 """A version of a training set, as it was known at a date, read by Arrow or by Spark."""
 
-import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.dataset as ds
-from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.delta.table import TableVersion, read_at
 from lakehouse.errors import LakehouseError
-from ml.data.arrow import ArrowTable
 from ml.data.columns import Columns
-from ml.data.version_files import day_of, open_version, pieces, read_piece, readable
 
 
 @dataclass(frozen=True)
@@ -77,111 +69,6 @@ def _as_known(df: DataFrame, pinned: TrainingSet) -> DataFrame:
     as_of = F.lit(pinned.as_of_at)
     ends = F.col(str(pinned.columns.label_end))
     return df.where((F.col(str(pinned.columns.label_time)) <= as_of) & (ends.isNull() | (ends > as_of)))
-
-
-def read_arrow(folder: Path, pinned: TrainingSet, names: tuple[str, ...]) -> ArrowTable:
-    """Some columns of the training set, from the table's own files, ordered by entity.
-
-    Args:
-        folder: where the table lies.
-        names: the columns to read, besides the entity.
-
-    Raises:
-        LakehouseError: as `read_unordered`.
-    """
-    rows, order = read_unordered(folder, pinned, names)
-    return rows.take(pa.array(order))
-
-
-def read_unordered(
-    folder: Path, pinned: TrainingSet, names: tuple[str, ...]
-) -> tuple[ArrowTable, npt.NDArray[np.int64]]:
-    """The same, without moving a row: the table as it lies, and which of its rows follow upon which.
-
-    The order makes training independent of how the table lies on disk.
-
-    Returns:
-        rows, up to a fifth of them not in the training set; positions of those that are, ordered by entity.
-
-    Raises:
-        LakehouseError: another table lies there, it lacks a column, the version or one of its files is gone,
-            or it uses a Delta feature that the Arrow reader lacks.
-    """
-    columns = pinned.columns
-    wanted = list(dict.fromkeys((*columns.entity, *names)))
-    keys = list(dict.fromkeys((*columns.entity, str(columns.label_time), str(columns.label_end))))
-    known = _known(pinned)
-    with readable(folder, pinned.table):
-        dataset = open_version(folder, pinned.table, wanted)
-        # A filter copies all that it keeps: it pays, in time and memory, where it keeps less than most.
-        is_most = dataset.count_rows(filter=known) > _MOST * dataset.count_rows()
-        needed = list(dict.fromkeys((*wanted, *keys)))
-        rows = dataset.to_table(columns=needed, filter=None if is_most else known)
-    numbered = rows.select(keys).append_column(_POSITION, pa.array(np.arange(rows.num_rows)))
-    ordered = numbered.filter(known).sort_by([(name, "ascending") for name in columns.entity])
-    return rows.select(wanted), ordered.column(_POSITION).to_numpy()
-
-
-_MOST = 0.8
-_POSITION = "_position"
-
-
-def scan_arrow(
-    folder: Path,
-    pinned: TrainingSet,
-    names: tuple[str, ...],
-    first: date | None,
-    end: date,
-    piece_rows: int,
-) -> Iterator[ArrowTable]:
-    """What `read_arrow` reads, in pieces, in no order that is promised.
-
-    Files are decoded page by page, never a row group at once: what it takes in memory depends on
-    `piece_rows` and on the number of columns, not on how the table lies on disk.
-
-    Args:
-        first, end: only rows from the first of these local days up to the day before the second.
-        piece_rows: rows of a piece, at most.
-
-    Raises:
-        LakehouseError: as `read_arrow`.
-    """
-    columns = pinned.columns
-    wanted = list(dict.fromkeys((*columns.entity, *names)))
-    needed = (*wanted, columns.partition, str(columns.label_time), str(columns.label_end))
-    with readable(folder, pinned.table):
-        dataset = open_version(folder, pinned.table, wanted)
-        day = day_of(dataset, columns.partition)
-        chosen = _known(pinned) & (day < pa.scalar(end))
-        if first is not None:
-            chosen = chosen & (day >= pa.scalar(first))
-        schema = pa.schema([dataset.schema.field(name) for name in dict.fromkeys(needed)])
-        for piece in pieces(folder, dataset, chosen):
-            for rows in read_piece(piece, schema, piece_rows):
-                yield rows.filter(chosen).select(wanted)
-
-
-def _known(pinned: TrainingSet) -> Any:
-    """`_as_known`, for Arrow."""
-    as_of = pa.scalar(pinned.as_of_at, pa.timestamp("us", "UTC"))
-    ends = ds.field(str(pinned.columns.label_end))
-    return (ds.field(str(pinned.columns.label_time)) <= as_of) & (ends.is_null() | (ends > as_of))
-
-
-def file_list_hash(folder: Path, version: int) -> str:
-    """SHA-256 over the paths and sizes of the files that make up a version, sorted by path.
-
-    Raises:
-        LakehouseError: the version's log is gone.
-    """
-    try:
-        actions = pa.table(DeltaTable(folder, version=version).get_add_actions(flatten=True))
-    except (DeltaError, TableNotFoundError) as error:
-        raise LakehouseError(f"version {version} of {folder} cannot be read: {error}") from error
-    files = sorted(
-        zip(actions.column("path").to_pylist(), actions.column("size_bytes").to_pylist(), strict=True)
-    )
-    return hashlib.sha256("".join(f"{path} {size}\n" for path, size in files).encode()).hexdigest()
 
 
 class Parts(Protocol):

@@ -41,9 +41,8 @@ def write_task(
 ) -> None:
     """Write what the workers are to train; arguments as those of `fit`."""
     for name, rows in (("train", train), ("validation", validation)):
-        tensors = {"numeric": rows.numeric, "codes": rows.codes, "labels": rows.labels}
-        # They lie column by column, which safetensors refuses.
-        tensors = {part: tensor.contiguous() for part, tensor in tensors.items()}
+        # As they are, they lie column by column, which safetensors refuses.
+        tensors = {part: tensor.contiguous() for part, tensor in rows.in_place()._asdict().items()}
         save_file(tensors, folder / f"{name}.safetensors")
     (folder / _ENCODING).write_text(encoding.to_json())
     task = {
@@ -84,7 +83,7 @@ def work(folder: Path) -> None:
     encoding = Encoding.from_json((folder / _ENCODING).read_text())
     # Mapped, not read: workers of one machine share the pages.
     train, validation = (
-        Tensors(**load_file(folder / f"{name}.safetensors")) for name in ("train", "validation")
+        Tensors.of(**load_file(folder / f"{name}.safetensors")) for name in ("train", "validation")
     )
     checkpoints = Path(task["checkpoints"]) if task["checkpoints"] else None
     done = load_checkpoint(checkpoints) if checkpoints else None

@@ -118,7 +118,7 @@ def with_rows(platform: Platform) -> DbtModels:
         test = {"resource_type": "test", "name": f"u_{name}", "attached_node": f"model.{name}"}
         return {f"model.{name}": model, f"test.{name}": test | {"test_metadata": tested}}
 
-    meta: dict[str, Any] = {name: {} for name in ROLES} | {
+    meta: dict[str, Any] = {name: {"role": role} for name, role in ROLES.items()} | {
         "planned_known_at": {"row_of": {"model": "flights"}},
         "wind_known_at": {"row_of": {"model": "wind", "time": "known_at"}},
     }

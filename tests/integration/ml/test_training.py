@@ -15,8 +15,9 @@ from pyspark.sql import functions as F
 from lakehouse.delta.table import TableVersion, current_version, location
 from lakehouse.errors import LakehouseError
 from ml.data.tensors import labels_of
+from ml.data.training_files import read_arrow
 from ml.data.training_rows import InMemoryRows
-from ml.data.training_set import Split, read_arrow, split, training_set
+from ml.data.training_set import Split, split, training_set
 from ml.dbt_models import DbtModels
 from ml.evaluate import metrics
 from ml.fit_bundle import fit_bundle, refit_bundle

@@ -139,7 +139,7 @@ class Local:
     """A search without a table: rows in memory, the warehouse's MLflow."""
 
     def __init__(self, folder: Path, space: dict[str, object], **training: object) -> None:
-        made = small_spec("local", "f", "t", "s").model_copy(update={"crosses": ()})
+        made = small_spec("local", "f", "t").model_copy(update={"crosses": ()})
         self.spec = searched(made, space, **training)
         columns = Columns(("id",), "at", "day", ("x",), ("group",), "late", "known_at", "superseded_at")
         pinned = training_set(TableVersion("t", "t", 0), columns, AS_OF, "UTC")

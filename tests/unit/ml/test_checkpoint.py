@@ -43,7 +43,7 @@ def some_rows(count: int, seed: int) -> Tensors:
     random = torch.Generator().manual_seed(seed)
     numeric = torch.randn(count, 2, generator=random)
     labels = (numeric[:, 0] + torch.randn(count, generator=random) > 0.5).float()
-    return Tensors(numeric, torch.randint(0, 5, (count, 1), generator=random), labels)
+    return Tensors.of(numeric, torch.randint(0, 5, (count, 1), generator=random), labels)
 
 
 def train(

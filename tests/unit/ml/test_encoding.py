@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.errors import LakehouseError
-from ml.data.encoding import MISSING, UNSEEN, Encoding, encode
+from ml.data.encoding import MISSING, UNSEEN, Cross, Encoding, encode
 from ml.data.fit_encoding import fit_encoding
 
 ROWS = pa.table(
@@ -104,6 +104,75 @@ def test_the_way_through_json_changes_nothing() -> None:
     assert again == encoding
     for before, after in zip(encode(encoding, ROWS), encode(again, ROWS), strict=True):
         np.testing.assert_array_equal(before, after)
+
+
+TYPES = {
+    "bool": (pa.bool_(), st.booleans()),
+    "byte": (pa.int8(), st.integers(-128, 127)),
+    "long": (pa.int64(), st.integers(-(2**63), 2**63 - 1)),
+    "float": (pa.float32(), st.floats(width=32)),
+    "double": (pa.float64(), st.floats()),
+    "decimal": (pa.decimal128(9, 2), st.decimals(-9999, 9999, places=2)),
+}
+
+
+@given(
+    kind=st.sampled_from(sorted(TYPES)),
+    cuts=st.lists(st.integers(0, 40), max_size=3).map(sorted),
+    start=st.integers(0, 20),
+    data=st.data(),
+)
+def test_numbers_of_any_type_and_layout_are_what_numpy_makes_of_each_value(
+    kind: str, cuts: list[int], start: int, data: st.DataObject
+) -> None:
+    of, values = TYPES[kind]
+    given_values = data.draw(st.lists(st.none() | values, min_size=1, max_size=40))
+    whole = pa.array(given_values, of).slice(min(start, len(given_values) - 1))
+    ends = [0, *(min(cut, len(whole)) for cut in cuts), len(whole)]
+    column = pa.chunked_array([whole.slice(a, b - a) for a, b in pairwise(ends)], of)
+    with np.errstate(over="ignore"):
+        expected = [
+            np.float32(np.nan if value is None else np.float64(value) if kind == "decimal" else value)
+            for value in whole.to_pylist()
+        ]
+    found, codes = encode(Encoding({"x": (0.0, 1.0)}, {}), pa.table({"x": column}))
+    assert codes.shape == (len(whole), 0)
+    np.testing.assert_array_equal(found[:, 0], np.array(expected, np.float32))
+
+
+@given(
+    left=st.lists(st.none() | st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=40),
+    right=st.lists(st.none() | st.integers(0, 3), min_size=40, max_size=40),
+    start=st.integers(0, 20),
+    cut=st.integers(0, 20),
+)
+def test_codes_are_the_same_from_text_dictionaries_and_by_search(
+    left: list[str | None], right: list[int | None], start: int, cut: int
+) -> None:
+    start = min(start, len(left) - 1)
+    encoding = Encoding({}, {"left": ("a", "c"), "right": ("1", "2")}, (Cross("left", "right", (5, 11, 14)),))
+    known = {None: MISSING, "a": 2, "c": 3}, {None: MISSING, 1: 2, 2: 3}
+    of_pair = {5: 2, 11: 3, 14: 4}
+    expected = [
+        [a, b, of_pair.get(a * 4 + b, UNSEEN)]
+        for a, b in (
+            (known[0].get(one, UNSEEN), known[1].get(other, UNSEEN))
+            for one, other in zip(left[start:], right[start:], strict=False)
+        )
+    ]
+    text = pa.table({"left": pa.array(left, pa.string()), "right": pa.array(right[: len(left)], pa.int32())})
+    chunked = pa.concat_tables([text.slice(0, cut), text.slice(cut)]).slice(start)
+    dictionaries = pa.table({name: text.column(name).dictionary_encode() for name in text.column_names})
+    for rows in (
+        text.slice(start),
+        chunked,
+        dictionaries.slice(start),
+        dictionaries.unify_dictionaries()[start:],
+    ):
+        assert encode(encoding, rows)[1].tolist() == expected
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("ml.data.encoding._TABLE", 0)
+        assert encode(encoding, text.slice(start))[1].tolist() == expected
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def fit_once(
     bundle = new_bundle()
     tensors = to_tensors(bundle.encoding, ROWS, "is_late")
     train, validation = (
-        Tensors(tensors.numeric[part], tensors.codes[part], tensors.labels[part])
+        Tensors.of(tensors.numeric[part], tensors.codes[part], tensors.labels[part])
         for part in (slice(0, 2000), slice(2000, None))
     )
     budget = load_spec("arrival_delay").training.model_copy(

@@ -21,8 +21,9 @@ from lakehouse.settings import PROJECT_ROOT, settings
 from ml.data.encoding import Encoding
 from ml.data.streamed_rows import StreamedRows
 from ml.data.tensors import EncodedRows, Tensors, to_tensors
+from ml.data.training_files import read_arrow, read_unordered, scan_arrow
 from ml.data.training_rows import InMemoryRows, TrainingRows, scored, training_rows
-from ml.data.training_set import read_arrow, read_unordered, scan_arrow, split_at
+from ml.data.training_set import split_at
 from ml.evaluate import log_loss
 from ml.fit_bundle import fit_bundle, refit_bundle
 from ml.model.checkpoint import Epoch
@@ -67,7 +68,7 @@ def epoch(rows: EncodedRows) -> list[int]:
 
 
 def in_order(rows: EncodedRows) -> Tensors:
-    return Tensors(*(torch.cat(part) for part in zip(*rows.in_order(1000), strict=True)))
+    return Tensors.of(*(torch.cat(part) for part in zip(*rows.in_order(1000), strict=True)))
 
 
 def by_number(rows: EncodedRows) -> list[bytes]:
@@ -97,8 +98,8 @@ def test_rows_in_memory_are_encoded_as_those_of_the_ordered_table(tmp_path: Path
     assert ordered.column("id").to_pylist() == sorted(rows.column("id").to_pylist()[1::2])
     with read(folder, None).encoded(ENCODING, print) as encoded:
         for found, wanted in zip(encoded, expected, strict=True):
-            for name in ("numeric", "codes", "labels"):
-                assert getattr(found, name).numpy().tobytes() == getattr(wanted, name).numpy().tobytes()
+            for each, other in zip(found.in_place(), wanted.in_place(), strict=True):
+                assert each.numpy().tobytes() == other.numpy().tobytes()
 
 
 def test_rows_that_were_not_known_are_not_kept(tmp_path: Path) -> None:

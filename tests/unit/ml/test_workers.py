@@ -61,7 +61,7 @@ def some_rows(count: int, seed: int) -> Tensors:
     labels = (numeric[:, 0] + torch.randn(count, generator=random) > 0.5).float()
     codes = torch.randint(0, 5, (count, 1), generator=random)
     # Column by column, as encoded rows lie.
-    return Tensors(numeric.T.contiguous().T, codes, labels)
+    return Tensors.of(numeric.T.contiguous().T, codes, labels)
 
 
 TRAIN, VALIDATION = some_rows(1200, 1), some_rows(400, 2)

@@ -1,6 +1,7 @@
 """Scores of many rows in one Spark job, by the model and the code that travel with it."""
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from itertools import compress
 
@@ -63,7 +64,7 @@ def score_version(
         days = read_at(spark, table).where(day.between(F.lit(start), F.lit(end)))
         return with_scores(days, columns, files)
     kept, features = _kept(columns), Bundle.from_files(files).encoding.features
-    with readable(folder, table):
+    with readable(folder, table), ThreadPoolExecutor() as pool:
         dataset = open_version(folder, table, kept)
         _check_features(features, dataset.schema.names)
         schema = pa.schema(
@@ -74,7 +75,7 @@ def score_version(
         )
         day = day_of(dataset, columns.partition)
         chosen = (day >= pa.scalar(start)) & (day <= pa.scalar(end))
-        tasks = _tasks(pieces(folder, dataset, chosen))
+        tasks = _tasks(pieces(folder, dataset, chosen, pool.map))
 
     def rows_of(batches: ArrowBatches) -> ArrowBatches:
         for batch in batches:
@@ -95,8 +96,8 @@ def with_scores(rows: DataFrame, columns: Columns, files: dict[str, bytes]) -> D
     Beside them what the model did not know of the row: `missing_features` counts those that are NULL or NaN,
     `unseen_categories` names the categorical ones with a value that is too rare in training, or not there.
 
-    The model and the code that runs it travel with the job: the engine's Python workers need neither this
-    checkout nor its newest state. It is loaded once a task. Features that came after the model are not read.
+    The model and the code that runs it travel with the job: the engine's Python workers don't need this
+    checkout. It is loaded once a task. Features that came after the model are not read.
 
     Raises:
         LakehouseError: a feature that the model was trained on is gone.
@@ -125,10 +126,13 @@ def _check_features(features: Sequence[str], there: Sequence[str]) -> None:
 def _tasks(found: Iterable[Piece]) -> list[list[Piece]]:
     """Pieces of at least `_TASK_ROWS` together."""
     tasks: list[list[Piece]] = [[]]
+    rows = 0
     for piece in found:
-        if sum(each.rows for each in tasks[-1]) >= _TASK_ROWS:
+        if rows >= _TASK_ROWS:
             tasks.append([])
+            rows = 0
         tasks[-1].append(piece)
+        rows += piece.rows
     return tasks
 
 
@@ -138,7 +142,7 @@ def _between(rows: ArrowTable, column: str, start: date, end: date) -> ArrowTabl
     chosen = compute.and_(
         compute.greater_equal(day, pa.scalar(start)), compute.less_equal(day, pa.scalar(end))
     )
-    return rows if compute.all(chosen).as_py() else rows.filter(chosen)
+    return rows if compute.all(chosen, skip_nulls=False).as_py() else rows.filter(chosen)
 
 
 def _scored(

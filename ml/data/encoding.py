@@ -165,18 +165,19 @@ def _put_codes(categories: Sequence[str], column: ArrowColumn, into: Codes) -> N
     code_of[None] = MISSING
     # Places of NULL get the last one.
     codes = [code_of.get(value, UNSEEN) for value in column.dictionary.cast(pa.string()).to_pylist()]
-    places = column.indices.fill_null(len(codes)).to_numpy()
+    places = column.indices.cast(pa.int64()).fill_null(len(codes)).to_numpy()
     np.take(np.array([*codes, MISSING]), places, out=into, mode="clip")
 
 
 def column_of(rows: ArrowRows, name: str) -> Any:
-    """A raw column, in one piece.
+    """A raw column, in one piece, and text as text.
 
     Raises:
         LakehouseError: there is none.
     """
     column = _raw(rows, name)
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
 def _raw(rows: ArrowRows, name: str) -> Any:

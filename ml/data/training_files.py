@@ -42,15 +42,18 @@ def read_arrow(folder: Path, pinned: TrainingSet, names: tuple[str, ...]) -> Arr
 
 
 def read_unordered(
-    folder: Path, pinned: TrainingSet, names: tuple[str, ...]
+    folder: Path, pinned: TrainingSet, names: tuple[str, ...], end: date | None = None
 ) -> tuple[ArrowTable, npt.NDArray[np.int64]]:
     """The same, without moving a row: the table as it lies, and which of its rows follow upon which.
 
     The order makes training independent of how the table lies on disk. Categorical columns of text come as
     dictionaries, as they lie in the files.
 
+    Args:
+        end: only rows of the local days before this one.
+
     Returns:
-        rows, up to a fifth of them not in the training set; positions of those that are, ordered by entity.
+        rows, up to a fifth of them not wanted; positions of those that are, ordered by entity.
 
     Raises:
         LakehouseError: another table lies there, it lacks a column, the version or one of its files is gone,
@@ -58,26 +61,31 @@ def read_unordered(
     """
     columns = pinned.columns
     wanted = list(dict.fromkeys((*columns.entity, *names)))
-    keys = list(dict.fromkeys((*columns.entity, str(columns.label_time), str(columns.label_end))))
+    times = (str(columns.label_time), str(columns.label_end))
+    day = () if end is None else (columns.partition,)
+    keys = list(dict.fromkeys((*columns.entity, *times, *day)))
     others = [name for name in wanted if name not in keys]
     with readable(folder, pinned.table), ThreadPoolExecutor(pa.cpu_count()) as pool:
         dataset = open_version(folder, pinned.table, wanted)
         schema = pa.schema([_wanted_as(dataset, name, columns.categorical) for name in (*keys, *others)])
         empty = schema.empty_table()
-        found = pieces(folder, dataset, _known(pinned), pool.map)
-        read = list(pool.map(partial(_Rows.of, pinned, schema, keys), found))
+        chosen = _known(pinned)
+        if end is not None:
+            chosen = chosen & (day_of(dataset, columns.partition) < pa.scalar(end))
+        found = pieces(folder, dataset, chosen, pool.map)
+        read = list(pool.map(partial(_Rows.of, schema, keys, chosen), found))
         of_keys = pa.concat_tables([empty.select(keys), *(each.keys for each in read)])
         # Sorting takes one core for a while: the others decode meanwhile.
-        order = pool.submit(_order, pinned, of_keys)
+        order = pool.submit(_order, of_keys, chosen, columns.entity)
         of_others = pa.concat_tables(
-            [empty.select(others), *pool.map(partial(_Rows.read, names=others), read)]
+            [empty.select(others), *pool.map(partial(_Rows.read, schema=schema, names=others), read)]
         )
         column = dict(zip((*keys, *others), (*of_keys.columns, *of_others.columns), strict=True))
         return pa.table({name: column[name] for name in wanted}).unify_dictionaries(), order.result()
 
 
 def _wanted_as(dataset: Any, name: str, categorical: Sequence[str]) -> Any:
-    field = dataset.schema.field(name)
+    field = dataset.schema.field(name).with_nullable(True)
     return as_dictionary(field) if name in categorical else field
 
 
@@ -87,38 +95,38 @@ _POSITION = "_position"
 
 @dataclass(frozen=True)
 class _Rows:
-    """A piece without the rows that are not in the training set where these are many: it takes a copy.
+    """A piece without the rows that are not wanted where these are many: it takes a copy.
 
     Args:
-        keys: entity and label times.
+        keys: entity, label times and day.
         kept: positions of the rows that are left; None for all.
     """
 
-    reader: PieceReader
+    piece: Piece
     keys: ArrowTable
     kept: Any | None
 
     @staticmethod
-    def of(pinned: TrainingSet, schema: Any, keys: Sequence[str], piece: Piece) -> "_Rows":
-        reader = PieceReader(piece, schema)
-        rows = reader.read(keys)
-        known = _numbered(rows).filter(_known(pinned)).column(_POSITION)
-        if len(known) > _MOST * rows.num_rows:
-            return _Rows(reader, rows, None)
-        return _Rows(reader, rows.take(known), known)
+    def of(schema: Any, keys: Sequence[str], chosen: Any, piece: Piece) -> "_Rows":
+        with PieceReader(piece, schema) as reader:
+            rows = reader.read(keys)
+        positions = _numbered(rows).filter(chosen).column(_POSITION)
+        if len(positions) > _MOST * rows.num_rows:
+            return _Rows(piece, rows, None)
+        return _Rows(piece, rows.take(positions), positions)
 
-    def read(self, names: Sequence[str]) -> ArrowTable:
-        with self.reader as reader:
+    def read(self, schema: Any, names: Sequence[str]) -> ArrowTable:
+        with PieceReader(self.piece, schema) as reader:
             rows = reader.read(names)
         return rows if self.kept is None else rows.take(self.kept)
 
 
-def _order(pinned: TrainingSet, keys: ArrowTable) -> npt.NDArray[np.int64]:
-    """Positions of the rows in the training set, ordered by entity."""
+def _order(keys: ArrowTable, chosen: Any, entity: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Positions of the chosen rows, ordered by entity."""
     # In one piece they are sorted in half the time.
-    known = _numbered(keys).filter(_known(pinned)).combine_chunks()
-    places = compute.sort_indices(known, sort_keys=[(name, "ascending") for name in pinned.columns.entity])
-    return known.column(_POSITION).take(places).to_numpy()
+    found = _numbered(keys).filter(chosen).combine_chunks()
+    places = compute.sort_indices(found, sort_keys=[(name, "ascending") for name in entity])
+    return np.array(found.column(_POSITION).take(places))
 
 
 def _numbered(rows: ArrowTable) -> ArrowTable:

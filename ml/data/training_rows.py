@@ -140,7 +140,7 @@ def training_rows(
         counted = count_rows(folder, pinned, validation_start, validation_end)
         if (counted.train_rows + counted.validation_rows) * in_memory > budget:
             return StreamedRows(folder, pinned, names, codes, counted, budget)
-    table, order = read_unordered(folder, pinned, names)
+    table, order = read_unordered(folder, pinned, names, validation_end)
     days = table.column(pinned.columns.partition).take(pa.array(order))
     return InMemoryRows(table, split_at(days, validation_start, validation_end), pinned.columns, order)
 

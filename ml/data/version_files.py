@@ -29,7 +29,12 @@ def readable(folder: Path, pinned: TableVersion) -> Generator[None]:
     """
     try:
         yield
-    except (DeltaError, DeltaProtocolError, TableNotFoundError, FileNotFoundError) as error:
+    except DeltaProtocolError as error:
+        raise LakehouseError(
+            f"{pinned} in {folder} cannot be read by Arrow: {error}",
+            "keep deletion vectors and column mapping off on it, as this project's macros do",
+        ) from error
+    except (DeltaError, TableNotFoundError, FileNotFoundError) as error:
         raise LakehouseError(
             f"{pinned} in {folder} cannot be read: {error}",
             "its files may have been vacuumed; `lakehouse reproduce` tells what is left",

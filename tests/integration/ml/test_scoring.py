@@ -163,6 +163,13 @@ def test_files_are_scored_as_sparks_rows_are(
     spark.sql(f"alter table {name} add columns (wind_mph double)")
     later = rows.where("flight_date >= '2013-08-01'").select(*spark.table(name).columns)
     later.repartition(3).write.format("delta").mode("append").saveAsTable(name)
+    # One without a day, in a file whose other rows are all scored.
+    some = later.where("flight_date = '2013-08-20'")
+    dayless = some.limit(1).selectExpr("* except (flight_date)", "cast(null as date) as flight_date")
+    again = some.unionByName(dayless).selectExpr(
+        "* except (flight_id)", "concat(flight_id, '+') as flight_id"
+    )
+    again.coalesce(1).write.format("delta").mode("append").saveAsTable(name)
     pinned = current_version(spark, name)
     spark.sql(f"delete from {name} where flight_date = '2013-08-15'")
     files = read_files(model_by_alias(model.model_name, "champion").folder)
@@ -176,7 +183,7 @@ def test_files_are_scored_as_sparks_rows_are(
     of_rows = with_scores(read_at(spark, pinned), columns, files)
     expected = scores(of_rows.where(of_rows.flight_date.between(start, end)))
     assert of_files == expected
-    assert len(of_files) == 8 * 35
+    assert len(of_files) == 8 * 36
     assert {row["missing_features"] for row in of_files if row["flight_date"] < date(2013, 8, 1)} == {1}
     assert score_version(spark, pinned, columns, files, date(2012, 1, 1), date(2012, 1, 2)).count() == 0
     # Another server's workers may not see this machine's disk: Spark hands them the rows.

@@ -162,11 +162,15 @@ def test_codes_are_the_same_from_text_dictionaries_and_by_search(
     ]
     text = pa.table({"left": pa.array(left, pa.string()), "right": pa.array(right[: len(left)], pa.int32())})
     chunked = pa.concat_tables([text.slice(0, cut), text.slice(cut)]).slice(start)
-    dictionaries = pa.table({name: text.column(name).dictionary_encode() for name in text.column_names})
+    dictionaries, with_null = (
+        pa.table({name: text.column(name).dictionary_encode(null) for name in text.column_names})
+        for null in ("mask", "encode")
+    )
     for rows in (
         text.slice(start),
         chunked,
         dictionaries.slice(start),
+        with_null.slice(start),
         dictionaries.unify_dictionaries()[start:],
     ):
         assert encode(encoding, rows)[1].tolist() == expected

@@ -109,9 +109,15 @@ def test_many_values_are_no_leak_though_each_knows_its_own_label() -> None:
 def test_the_limit_may_be_raised_but_the_label_itself_stays_refused() -> None:
     open_spec = SPEC.model_copy(update={"leak_auc": 1.0})
     refuse_leaks(open_spec, *planted("numeric", MINUTES))
-    for values in (np.where(LATE, 7, -7), pa.array(np.ones(COUNT), mask=LATE)):
+    told = pa.array(np.where(LATE, "late", "on time"))
+    for kind, values in (
+        ("numeric", np.where(LATE, 7, -7)),
+        ("numeric", pa.array(np.ones(COUNT), mask=LATE)),
+        ("categorical", told),
+        ("categorical", told.dictionary_encode()),
+    ):
         with pytest.raises(LakehouseError, match="exact function of the label"):
-            refuse_leaks(open_spec, *planted("numeric", values))
+            refuse_leaks(open_spec, *planted(kind, values))
 
 
 def test_a_rare_label_is_not_thinned_out() -> None:

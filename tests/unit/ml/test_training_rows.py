@@ -1,11 +1,12 @@
 """Past its budget a training streams: each row once an epoch, shuffled, in flat memory, to the same end."""
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -112,6 +113,36 @@ def test_rows_that_were_not_known_are_not_kept(tmp_path: Path) -> None:
     found, order = read_unordered(folder, of, (*names(columns()), "known_at"))
     assert found.num_rows == len(order) == 300
     assert set(found.column("known_at").to_pylist()) == {known[0]}
+
+
+def test_rows_after_the_validation_are_not_kept(tmp_path: Path) -> None:
+    folder = write(tmp_path / "t", some_rows(900))
+    rows = training_rows(folder, pinned(folder), names(columns()), START, date(2020, 3, 11), 0, None)
+    assert isinstance(rows, InMemoryRows)
+    # The first 70 of 91 days, ten rows each.
+    assert rows.table.num_rows == len(rows.order) == 700
+    assert rows.parts.train_rows + rows.parts.validation_rows == len(rows.order)
+
+
+def test_a_column_without_nulls_may_say_so(tmp_path: Path) -> None:
+    rows = some_rows(300)
+    strict = pa.schema(
+        [field.with_nullable(field.name not in ("id", "row", "carrier")) for field in rows.schema]
+    )
+    loose, folder = write(tmp_path / "loose", rows), write(tmp_path / "strict", rows.cast(strict))
+    wanted = names(columns())
+    assert read_arrow(folder, pinned(folder), wanted).equals(read_arrow(loose, pinned(loose), wanted))
+
+
+def test_a_table_of_many_files_holds_few_of_them_open(tmp_path: Path) -> None:
+    folder = write(tmp_path / "t", some_rows(400), files=200)
+    open_files = len(list(Path("/proc/self/fd").iterdir()))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files + 60, hard))
+    try:
+        assert read_arrow(folder, pinned(folder), names(columns())).num_rows == 400
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_date_before_all_labels_gives_no_rows(table: Path) -> None:

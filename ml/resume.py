@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
 from pyspark.sql import SparkSession
 
@@ -17,7 +18,7 @@ from ml.manifest import Manifest
 from ml.model.checkpoint import load_checkpoint
 from ml.reproduce import compare
 from ml.run import TrainingRun, logged_run
-from ml.train import TrainedModel, train_run
+from ml.train import REFIT, TrainedModel, train_run
 from ml.training_inputs import split_training_rows
 
 # What the weights are made by: with other code or other versions of these, a run would be half one thing and
@@ -49,13 +50,13 @@ def resume(
     _refuse_an_ended_run(run_id)
     run = logged_run(run_id)
     with tracking.checkpoints(run_id) as folder:
-        done = load_checkpoint(folder)
         changes = _checked_changes(spark, run)
         _check_content(spark, run.manifest, progress)
-        after = len(done.epochs) if done else 0
-        progress(f"going on after epoch {after}" if after else "no epoch had ended: starting at epoch 1")
+        ended, anew = _ended_epochs(folder), _ended_epochs(folder / REFIT)
+        after = f"after epoch {ended}" + (f" and epoch {anew} of the training anew" if anew else "")
+        progress(f"going on {after}" if ended else "no epoch had ended: starting at epoch 1")
         with tracking.resumed_run(run_id):
-            _tag(run_id, after, changes)
+            _tag(run_id, after, ended + anew, changes)
             manifest, record = run.manifest, run.manifest.split
             rows = split_training_rows(
                 spark, manifest.spec, manifest.pinned, record.validation_start, record.validation_end
@@ -106,11 +107,15 @@ def _check_content(spark: SparkSession, manifest: Manifest, progress: Callable[[
         )
 
 
-def _tag(run_id: str, after: int, changes: tuple[Change, ...]) -> None:
+def _ended_epochs(checkpoints: Path) -> int:
+    done = load_checkpoint(checkpoints)
+    return len(done.epochs) if done else 0
+
+
+def _tag(run_id: str, after: str, epochs: int, changes: tuple[Change, ...]) -> None:
     """Let the run say that it was resumed, after which epochs, and what had changed each time."""
     before = tracking.find_run(run_id).data.tags.get("resumed")
-    said = f"after epoch {after}"
-    tracking.client().set_tag(run_id, "resumed", f"{before}, {said}" if before else said)
+    tracking.client().set_tag(run_id, "resumed", f"{before}, {after}" if before else after)
     if changes:
         content = json.dumps([asdict(change) for change in changes], indent=1)
-        tracking.log_bytes(run_id, f"resumed/changes_after_epoch_{after}.json", content.encode())
+        tracking.log_bytes(run_id, f"resumed/changes_after_epoch_{epochs}.json", content.encode())

@@ -37,6 +37,10 @@ IMPORTANCE_ROWS = 6000
 EXAMPLE_ROWS = 5
 
 
+# Below a run's checkpoints: those of the training on the validation month as well.
+REFIT = "refit"
+
+
 @dataclass(frozen=True)
 class TrainedModel:
     """A registered model.
@@ -144,7 +148,7 @@ def train_run(
         trained.fitted,
         progress,
         _epoch_log(run_id, "refit_"),
-        checkpoints / "refit",
+        checkpoints / REFIT,
     )
     progress("registering")
     version, alias = log_and_register(bundle, spec.registered_model, columns, trained.example, card)

@@ -161,6 +161,7 @@ def test_a_training_stopped_while_it_is_made_anew_goes_on_there(
     resume(platform.spark, run_id, said.append)
     epochs = [line.partition("/")[0] for line in said if line.startswith("epoch ")]
     assert epochs[0] == "epoch 3", "neither the first training nor what was done of the second is done again"
+    assert "going on after epoch 6 and epoch 2 of the training anew" in said
     assert weights(run_id) == weights(model.run_id)
     for metric in ("train_loss", "refit_train_loss"):
         found, expected = (

@@ -103,6 +103,7 @@ class _Rows:
     """
 
     piece: Piece
+    footer: Any
     keys: ArrowTable
     kept: Any | None
 
@@ -112,11 +113,11 @@ class _Rows:
             rows = reader.read(keys)
         positions = _numbered(rows).filter(chosen).column(_POSITION)
         if len(positions) > _MOST * rows.num_rows:
-            return _Rows(piece, rows, None)
-        return _Rows(piece, rows.take(positions), positions)
+            return _Rows(piece, reader.footer, rows, None)
+        return _Rows(piece, reader.footer, rows.take(positions), positions)
 
     def read(self, schema: Any, names: Sequence[str]) -> ArrowTable:
-        with PieceReader(self.piece, schema) as reader:
+        with PieceReader(self.piece, schema, footer=self.footer) as reader:
             rows = reader.read(names)
         return rows if self.kept is None else rows.take(self.kept)
 

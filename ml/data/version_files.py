@@ -122,16 +122,17 @@ class PieceReader:
         schema: columns that may be read, as the table has them; text may be wanted as a dictionary, which is
             faster to read than text.
         flat: take little memory, whatever the row group's size, and a little longer.
+        footer: of another reader of this piece.
     """
 
-    def __init__(self, piece: Piece, schema: Any, *, flat: bool = False) -> None:
+    def __init__(self, piece: Piece, schema: Any, *, flat: bool = False, footer: Any = None) -> None:
         self.piece, self.schema = piece, schema
-        footer = pq.read_metadata(piece.path)
-        self._there = set(footer.schema.to_arrow_schema().names)
+        self.footer = footer or pq.read_metadata(piece.path)
+        self._there = set(self.footer.schema.to_arrow_schema().names)
         dictionaries = [field.name for field in schema if pa.types.is_dictionary(field.type)]
         self._file = pq.ParquetFile(
             piece.path,
-            metadata=footer,
+            metadata=self.footer,
             read_dictionary=[name for name in dictionaries if name in self._there],
             buffer_size=_BUFFER_BYTES if flat else 0,
             pre_buffer=False,

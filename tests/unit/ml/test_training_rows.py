@@ -1,7 +1,6 @@
 """Past its budget a training streams: each row once an epoch, shuffled, in flat memory, to the same end."""
 
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -15,14 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from deltalake import write_deltalake
 
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT, settings
 from ml.data.encoding import Encoding
 from ml.data.streamed_rows import StreamedRows
 from ml.data.tensors import EncodedRows, Tensors, to_tensors
-from ml.data.training_files import read_arrow, read_unordered, scan_arrow
+from ml.data.training_files import read_arrow
 from ml.data.training_rows import InMemoryRows, TrainingRows, scored, training_rows
 from ml.data.training_set import split_at
 from ml.evaluate import log_loss
@@ -103,18 +101,6 @@ def test_rows_in_memory_are_encoded_as_those_of_the_ordered_table(tmp_path: Path
                 assert each.numpy().tobytes() == other.numpy().tobytes()
 
 
-def test_rows_that_were_not_known_are_not_kept(tmp_path: Path) -> None:
-    """A training as of an early day takes no memory for the days after it; label columns may be asked for."""
-    rows = some_rows(900)
-    at = rows.schema.get_field_index("known_at")
-    known = [datetime(2020, 1, 1, tzinfo=UTC)] + [datetime(2021, 1, 1, tzinfo=UTC)] * 2
-    folder = write(tmp_path / "t", rows.set_column(at, rows.schema.field(at), [pa.array(known * 300)]))
-    of = pinned(folder)
-    found, order = read_unordered(folder, of, (*names(columns()), "known_at"))
-    assert found.num_rows == len(order) == 300
-    assert set(found.column("known_at").to_pylist()) == {known[0]}
-
-
 def test_rows_after_the_validation_are_not_kept(tmp_path: Path) -> None:
     folder = write(tmp_path / "t", some_rows(900))
     rows = training_rows(folder, pinned(folder), names(columns()), START, date(2020, 3, 11), 0, None)
@@ -122,27 +108,6 @@ def test_rows_after_the_validation_are_not_kept(tmp_path: Path) -> None:
     # The first 70 of 91 days, ten rows each.
     assert rows.table.num_rows == len(rows.order) == 700
     assert rows.parts.train_rows + rows.parts.validation_rows == len(rows.order)
-
-
-def test_a_column_without_nulls_may_say_so(tmp_path: Path) -> None:
-    rows = some_rows(300)
-    strict = pa.schema(
-        [field.with_nullable(field.name not in ("id", "row", "carrier")) for field in rows.schema]
-    )
-    loose, folder = write(tmp_path / "loose", rows), write(tmp_path / "strict", rows.cast(strict))
-    wanted = names(columns())
-    assert read_arrow(folder, pinned(folder), wanted).equals(read_arrow(loose, pinned(loose), wanted))
-
-
-def test_a_table_of_many_files_holds_few_of_them_open(tmp_path: Path) -> None:
-    folder = write(tmp_path / "t", some_rows(400), files=200)
-    open_files = len(list(Path("/proc/self/fd").iterdir()))
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files + 60, hard))
-    try:
-        assert read_arrow(folder, pinned(folder), names(columns())).num_rows == 400
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_date_before_all_labels_gives_no_rows(table: Path) -> None:
@@ -247,29 +212,6 @@ def test_the_spill_has_no_name_and_no_room_for_it_is_said(
         read(table).encoded(ENCODING, print),
     ):
         pass
-
-
-def test_a_scan_reads_what_a_whole_read_does_from_partitions_later_columns_and_labels(tmp_path: Path) -> None:
-    rows = some_rows(900)
-    folder = tmp_path / "t"
-    write_deltalake(folder, rows.slice(0, 300).drop_columns("x03"), partition_by=["origin"])
-    corrected = rows.set_column(
-        rows.schema.get_field_index("known_at"),
-        "known_at",
-        pa.array([datetime(2020, 3, 31, tzinfo=UTC), datetime(2020, 4, 2, tzinfo=UTC)] * 450),
-    ).cast(rows.schema)
-    write_deltalake(folder, corrected.slice(300), mode="append", schema_mode="merge")
-    of = pinned(folder)
-
-    expected = read_arrow(folder, of, names(columns()))
-    pieces = list(scan_arrow(folder, of, names(columns()), None, END, 64))
-    found = pa.concat_tables(pieces).sort_by("id")
-    assert expected.num_rows == 600
-    assert found.equals(expected.combine_chunks()) or found.to_pylist() == expected.to_pylist()
-    assert max(piece.num_rows for piece in pieces) <= 64
-    march = pa.concat_tables(scan_arrow(folder, of, names(columns()), START, END, 64))
-    days = expected.column(DAY).to_pylist()
-    assert march.num_rows == sum(START <= day < END for day in days)
 
 
 def test_streamed_training_ends_where_one_in_memory_does(table: Path) -> None:

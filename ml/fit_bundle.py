@@ -9,7 +9,7 @@ from pathlib import Path
 from lakehouse.errors import LakehouseError
 from ml.data.columns import Columns
 from ml.data.encoding import Encoding
-from ml.data.fit_encoding import fit_encoding
+from ml.data.fit_encoding import ByDay, fit_encoding
 from ml.data.tensors import EncodedRows, Tensors, labels_of
 from ml.data.training_rows import TrainingRows
 from ml.data.training_set import TrainingSet
@@ -156,6 +156,7 @@ def served_bundle(
 def learn_encoding(spec: Spec, columns: Columns, rows: TrainingRows) -> Encoding:
     """The statistics of the training rows, as the spec wants them."""
     learned_from, share = rows.to_learn_from()
+    day_bins = spec.encoding.day_bins
     return fit_encoding(
         learned_from,
         columns.numeric,
@@ -165,4 +166,5 @@ def learn_encoding(spec: Spec, columns: Columns, rows: TrainingRows) -> Encoding
         bins=spec.encoding.bins,
         min_bin_rows=spec.encoding.min_bin_rows,
         rare_below=max(1, round(spec.encoding.rare_below * share)),
+        by_day=None if day_bins is None else ByDay(columns.partition, day_bins),
     )

@@ -42,11 +42,15 @@ class EncodingSpec(_Part):
 
     Args:
         bins: pieces of a numeric feature's piecewise-linear encoding, at most.
+        day_bins: pieces of one that mostly tells days apart, as the weather does, at most: there are few days
+            to learn from, and more pieces learn them by heart. None: as many as `bins`.
         min_bin_rows: training rows in each piece, at least.
         rare_below: categories with fewer training rows share one embedding with those never seen.
     """
 
     bins: int = Field(ge=2, le=256)
+    # Runs of before have none in their manifest.
+    day_bins: int | None = Field(default=None, ge=2, le=256)
     # Runs of before pieces followed the label have none in their manifest.
     min_bin_rows: int = Field(default=300, ge=1)
     rare_below: int = Field(ge=1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lakehouse.errors import LakehouseError
 from ml.data.encoding import MISSING, UNSEEN, Cross, Encoding, encode
-from ml.data.fit_encoding import fit_encoding
+from ml.data.fit_encoding import ByDay, fit_encoding
 
 ROWS = pa.table(
     {
@@ -85,6 +85,33 @@ def test_pieces_end_where_the_labels_rate_changes() -> None:
 
 def test_what_is_always_missing_or_the_same_gets_one_piece() -> None:
     assert _edges([None, float("nan")], [0, 1], 4) == _edges([3.0, 3.0], [0, 1], 4) == (0.0, 1.0)
+
+
+def test_a_feature_that_mostly_tells_days_apart_has_fewer_pieces() -> None:
+    random = np.random.default_rng(0)
+    day = np.repeat(np.arange(50), 100)
+    within, between = random.normal(size=day.size), random.normal(size=50)[day]
+    rows = pa.table(
+        {
+            "day": pa.array(np.datetime64("2020-01-01") + day),
+            "temperature": pa.array(between, mask=day == 7),
+            "drifting": between + 0.3 * within,
+            "noisy": between + 3.0 * within,
+            "delay": within,
+            "constant": np.ones(day.size),
+        }
+    )
+    late = (random.random(day.size) < 0.5).astype(np.float32)
+
+    def pieces(by_day: ByDay | None) -> dict[str, int]:
+        encoding = fit_encoding(
+            rows, rows.column_names[1:], [], late, bins=12, min_bin_rows=1, rare_below=1, by_day=by_day
+        )
+        return {name: len(edges) - 1 for name, edges in encoding.edges.items()}
+
+    everywhere = dict.fromkeys(["temperature", "drifting", "noisy", "delay"], 12) | {"constant": 1}
+    assert pieces(None) == everywhere
+    assert pieces(ByDay("day", 3)) == everywhere | {"temperature": 3, "drifting": 3}
 
 
 @given(st.lists(st.none() | st.floats(width=32), min_size=1, max_size=60), st.integers(2, 20))

@@ -24,7 +24,7 @@ from ml.data.training_files import read_arrow
 from ml.data.training_rows import InMemoryRows, TrainingRows, scored, training_rows
 from ml.data.training_set import split_at
 from ml.evaluate import log_loss
-from ml.fit_bundle import fit_bundle, refit_bundle
+from ml.fit_bundle import fit_bundle, learn_encoding, refit_bundle
 from ml.model.checkpoint import Epoch
 from ml.model.fit import reproducible_torch
 from tests.unit.ml.training_tables import (
@@ -189,6 +189,17 @@ def test_the_encoding_is_learned_from_training_rows_that_a_part_of_the_budget_ho
     assert sample.num_rows == 50
     assert min(sample.column(DAY).to_pylist()) >= START
     assert sample.column("id").to_pylist() == sorted(sample.column("id").to_pylist())
+
+
+@pytest.mark.parametrize("memory_mb", [1, None], ids=["streamed", "in memory"])
+def test_what_mostly_tells_days_apart_has_the_specs_day_bins(tmp_path: Path, memory_mb: int | None) -> None:
+    rows = some_rows(COUNT)
+    place = rows.schema.get_field_index("x02")
+    of_the_day = pa.array([float(day.toordinal() % 7) for day in rows.column(DAY).to_pylist()])
+    folder = write(tmp_path / "t", rows.set_column(place, "x02", of_the_day))
+    spec = small_spec().having({"encoding.min_bin_rows": 1, "encoding.day_bins": 2})
+    edges = learn_encoding(spec, columns(), read(folder, memory_mb)).edges
+    assert {name for name, ends in edges.items() if len(ends) == 3} == {"x02"}
 
 
 def test_the_spill_has_no_name_and_no_room_for_it_is_said(

@@ -45,7 +45,7 @@ def main() -> None:
     arguments = parser.parse_args()
     source = published(spark_session())
     columns, label, spec = source.columns, str(source.columns.label), source.spec
-    rows, order = read_unordered(source.folder, source.pinned, (label, *columns.features))
+    rows, order = read_unordered(source.folder, source.pinned, (columns.partition, label, *columns.features))
     order = order[: arguments.rows]
     encoding = source.encoding(rows.take(pa.array(order)))
     train = to_tensors(encoding, rows, label, order)

@@ -63,7 +63,7 @@ def fit_encoding(
         groups = _groups(numbers(rows, name))
         if groups is None:
             return _NOTHING_LEARNED
-        tells_days = days is not None and _share_within(groups, days) < _MOSTLY_WITHIN
+        tells_days = days is not None and _share_within(groups, days) < _TELLS_DAYS_BELOW
         return _edges(groups, labels, day_bins if tells_days else bins, min_bin_rows)
 
     edges = {name: edges_of(name) for name in numeric}
@@ -80,8 +80,8 @@ _NOTHING_LEARNED = (0.0, 1.0)
 _GROUPS = 256
 
 
-# A feature of whose variance less than this lies within a day mostly tells days apart.
-_MOSTLY_WITHIN = 1 / 3
+# Where less than this share of a feature's variance lies within days, it mostly tells days apart.
+_TELLS_DAYS_BELOW = 1 / 3
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from benchmarks.published import published
 from benchmarks.timing import fastest
 from lakehouse.engine.session import spark_session
 from ml.data.tensors import Batch, Tensors, to_tensors
-from ml.data.training_files import read_unordered
+from ml.data.training_files import read_rows
 from ml.model.fit import fit, reproducible_torch
 from ml.model.network import Shape, TabularNetwork
 
@@ -45,10 +45,12 @@ def main() -> None:
     arguments = parser.parse_args()
     source = published(spark_session())
     columns, label, spec = source.columns, str(source.columns.label), source.spec
-    rows, order = read_unordered(source.folder, source.pinned, (columns.partition, label, *columns.features))
-    order = order[: arguments.rows]
-    encoding = source.encoding(rows.take(pa.array(order)))
-    train = to_tensors(encoding, rows, label, order)
+    rows = read_rows(
+        source.folder, source.pinned, (columns.partition, label, *columns.categorical), columns.numeric
+    )
+    order = rows.order[: arguments.rows]
+    encoding = source.encoding(rows.table.take(pa.array(order)))
+    train = to_tensors(encoding, rows.table, label, order, rows.numeric)
     fixed = OneBatch(train.numeric, train.codes, train.labels, train.order)
     validation = train.part(0, VALIDATION_ROWS)
     budget = spec.training.model_copy(update={"epochs": 1})

@@ -10,7 +10,6 @@ from lakehouse.delta.content_hash import content_hash
 from lakehouse.delta.publications import published_version
 from lakehouse.delta.table import location
 from ml.data.arrow import ArrowTable
-from ml.data.columns import Columns
 from ml.data.training_files import read_arrow
 from ml.data.training_rows import TrainingRows, training_rows
 from ml.data.training_set import Parts, TrainingSet, check_split, read_spark, training_set, validation_month
@@ -41,7 +40,9 @@ def checked_rows(
 
 def read_training_rows(spark: SparkSession, spec: Spec, pinned: TrainingSet) -> ArrowTable:
     """The columns that training needs, straight from the table's files, ordered by entity."""
-    return read_arrow(location(spark, pinned.table.name), pinned, _names(spec, pinned.columns))
+    columns = pinned.columns
+    names = (columns.partition, str(columns.label), *columns.features, spec.baseline_column, *spec.segments)
+    return read_arrow(location(spark, pinned.table.name), pinned, names)
 
 
 def split_training_rows(
@@ -51,16 +52,12 @@ def split_training_rows(
     return training_rows(
         location(spark, pinned.table.name),
         pinned,
-        _names(spec, pinned.columns),
+        (spec.baseline_column, *spec.segments),
         validation_start,
         validation_end,
         len(spec.crosses),
         spec.training.memory_mb,
     )
-
-
-def _names(spec: Spec, columns: Columns) -> tuple[str, ...]:
-    return (columns.partition, str(columns.label), *columns.features, spec.baseline_column, *spec.segments)
 
 
 def training_manifest(

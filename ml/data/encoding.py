@@ -23,6 +23,8 @@ compute: Any = pyarrow.compute
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int64]
+# Of rows within a table.
+Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -103,25 +105,57 @@ def category_codes(encoding: Encoding, rows: ArrowRows, name: str) -> Codes:
     return found
 
 
-def encode(encoding: Encoding, rows: ArrowRows) -> tuple[Floats, Codes]:
+@dataclass(frozen=True)
+class Numbers:
+    """Numeric features as they are encoded, which takes nothing that is learned.
+
+    Args:
+        values: `(names, rows)`, NaN where missing.
+    """
+
+    names: tuple[str, ...]
+    values: Floats
+
+    @staticmethod
+    def empty(names: Sequence[str], rows: int) -> "Numbers":
+        """To be filled."""
+        return Numbers(tuple(names), np.empty((len(names), rows), np.float32))
+
+    def fill(self, rows: ArrowRows, names: Sequence[str], start: int) -> None:
+        """Put some features of some rows in their place.
+
+        Args:
+            start: the place of the first row.
+
+        Raises:
+            LakehouseError: a feature is missing, or is no number.
+        """
+        for name in names:
+            into = self.values[self.names.index(name), start : start + rows.num_rows]
+            _put(partial(_put_numbers, name), _raw(rows, name), into)
+
+
+def encode(encoding: Encoding, rows: ArrowRows, numeric: Numbers | None = None) -> tuple[Floats, Codes]:
     """Raw columns to numbers, row by row independent of each other.
 
-    One core does it: what takes time is memory, which several would wait for.
+    Args:
+        numeric: the numeric features of the rows, if they were made already. Features other
+            than the encoding's, or in another order, are made anew.
 
     Returns:
         numeric features `(rows, numeric)`, NaN where missing; codes `(rows, categorical + crosses)`. Both lie
         column by column in memory: turning them round would take as long as encoding.
     """
-    numeric = np.empty((len(encoding.edges), rows.num_rows), np.float32)
+    if numeric is None or numeric.names != tuple(encoding.edges):
+        numeric = Numbers.empty(tuple(encoding.edges), rows.num_rows)
+        numeric.fill(rows, numeric.names, 0)
     codes = np.empty((len(encoding.code_counts), rows.num_rows), np.int64)
-    for name, into in zip(encoding.edges, numeric, strict=True):
-        _put(partial(_put_numbers, name), _raw(rows, name), into)
     of_category = dict(zip(encoding.categories, codes, strict=False))
     for name, into in of_category.items():
         _put(partial(_put_codes, encoding.categories[name]), _raw(rows, name), into)
     for cross, into in zip(encoding.crosses, codes[len(of_category) :], strict=True):
         into[:] = _cross_codes(encoding, of_category, cross)
-    return numeric.T, codes.T
+    return numeric.values.T, codes.T
 
 
 def _put(how: Callable[[ArrowColumn, npt.NDArray[Any]], None], column: Any, into: npt.NDArray[Any]) -> None:

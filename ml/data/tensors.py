@@ -13,9 +13,7 @@ from torch import Tensor
 
 from lakehouse.errors import LakehouseError
 from ml.data.arrow import ArrowTable
-from ml.data.encoding import Encoding, encode
-
-Positions = npt.NDArray[np.int64]
+from ml.data.encoding import Encoding, Numbers, Positions, encode
 
 
 class Batch(NamedTuple):
@@ -94,21 +92,28 @@ class Tensors:
         return Batch(self.numeric[rows], self.codes[rows], self.labels[rows])
 
 
-def to_tensors(encoding: Encoding, rows: ArrowTable, label: str, order: Positions | None = None) -> Tensors:
+def to_tensors(
+    encoding: Encoding,
+    rows: ArrowTable,
+    label: str,
+    order: Positions | None = None,
+    numeric: Numbers | None = None,
+) -> Tensors:
     """Encode rows once, for all epochs.
 
     Args:
         order: positions of the rows that count, as they are wanted; by default all as they are.
+        numeric: the numeric features of all rows, if they were made already: not copied.
 
     Raises:
         LakehouseError: a label is missing or neither 0 nor 1, or a feature can't be encoded.
     """
     order = np.arange(rows.num_rows) if order is None else order
-    numeric, codes = encode(encoding, rows)
+    values, codes = encode(encoding, rows, numeric)
     labels = np.full(rows.num_rows, np.nan, np.float32)
     # Those of rows that don't count may be anything.
     labels[order] = labels_of(rows.select([label]).take(pa.array(order)), label)
-    return Tensors(*map(torch.from_numpy, (numeric, codes, labels, order)))
+    return Tensors(*map(torch.from_numpy, (values, codes, labels, order)))
 
 
 def labels_of(rows: ArrowTable, label: str) -> npt.NDArray[np.float32]:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.dataset as ds
 
 from ml.data.arrow import ArrowTable
-from ml.data.encoding import compute
+from ml.data.encoding import Numbers, Positions, compute
 from ml.data.training_set import TrainingSet
 from ml.data.version_files import (
     Piece,
@@ -27,6 +26,22 @@ from ml.data.version_files import (
 )
 
 
+@dataclass(frozen=True)
+class ReadRows:
+    """Rows as they lie in their table, none moved.
+
+    Args:
+        table: up to a fifth of its rows are not wanted. Text that is categorical is a dictionary, as it is in
+            the files.
+        order: positions of those that are, ordered by entity: training does not depend on how the table lies.
+        numeric: numeric features of all rows; columns of the table that share their memory.
+    """
+
+    table: ArrowTable
+    order: Positions
+    numeric: Numbers
+
+
 def read_arrow(folder: Path, pinned: TrainingSet, names: tuple[str, ...]) -> ArrowTable:
     """Some columns of the training set, from the table's own files, ordered by entity.
 
@@ -35,29 +50,30 @@ def read_arrow(folder: Path, pinned: TrainingSet, names: tuple[str, ...]) -> Arr
         names: the columns to read, besides the entity.
 
     Raises:
-        LakehouseError: as `read_unordered`.
+        LakehouseError: as `read_rows`.
     """
-    rows, order = read_unordered(folder, pinned, names)
-    return rows.take(pa.array(order))
+    rows = read_rows(folder, pinned, names)
+    return rows.table.take(pa.array(rows.order))
 
 
-def read_unordered(
-    folder: Path, pinned: TrainingSet, names: tuple[str, ...], end: date | None = None
-) -> tuple[ArrowTable, npt.NDArray[np.int64]]:
-    """The same, without moving a row: the table as it lies, and which of its rows follow upon which.
-
-    The order makes training independent of how the table lies on disk. Categorical columns of text come as
-    dictionaries, as they lie in the files.
+def read_rows(
+    folder: Path,
+    pinned: TrainingSet,
+    names: tuple[str, ...],
+    numeric: tuple[str, ...] = (),
+    end: date | None = None,
+) -> ReadRows:
+    """The same, without moving a row.
 
     Args:
+        names: the columns to read as they are, besides the entity.
+        numeric: features to read as numbers of 4 bytes, which is what a network takes: decoded some columns
+            at a time, they never lie in memory as the file has them.
         end: only rows of the local days before this one.
-
-    Returns:
-        rows, up to a fifth of them not wanted; positions of those that are, ordered by entity.
 
     Raises:
         LakehouseError: another table lies there, it lacks a column, the version or one of its files is gone,
-            or it uses a Delta feature that the Arrow reader lacks.
+            it uses a Delta feature that the Arrow reader lacks, or a feature in `numeric` is no number.
     """
     columns = pinned.columns
     wanted = list(dict.fromkeys((*columns.entity, *names)))
@@ -66,22 +82,29 @@ def read_unordered(
     keys = list(dict.fromkeys((*columns.entity, *times, *day)))
     others = [name for name in wanted if name not in keys]
     with readable(folder, pinned.table), ThreadPoolExecutor(pa.cpu_count()) as pool:
-        dataset = open_version(folder, pinned.table, wanted)
-        schema = pa.schema([_wanted_as(dataset, name, columns.categorical) for name in (*keys, *others)])
+        dataset = open_version(folder, pinned.table, (*wanted, *numeric))
+        every = dict.fromkeys((*keys, *others, *numeric))
+        schema = pa.schema([_wanted_as(dataset, name, columns.categorical) for name in every])
         empty = schema.empty_table()
         chosen = _known(pinned)
         if end is not None:
             chosen = chosen & (day_of(dataset, columns.partition) < pa.scalar(end))
         found = pieces(folder, dataset, chosen, pool.map)
-        read = list(pool.map(partial(_Rows.of, schema, keys, chosen), found))
+        read = list(pool.map(partial(_Rows.of, schema, keys, chosen, columns.entity), found))
         of_keys = pa.concat_tables([empty.select(keys), *(each.keys for each in read)])
+        starts = np.cumsum([0, *(rows.keys.num_rows for rows in read)])[:-1].tolist()
         # Sorting takes one core for a while: the others decode meanwhile.
-        order = pool.submit(_order, of_keys, chosen, columns.entity)
-        of_others = pa.concat_tables(
-            [empty.select(others), *pool.map(partial(_Rows.read, schema=schema, names=others), read)]
-        )
+        counting = [start + rows.chosen for start, rows in zip(starts, read, strict=True)]
+        order = pool.submit(_order, of_keys.select(columns.entity), counting)
+        numbers = Numbers.empty(numeric, of_keys.num_rows)
+        read_others = partial(_Rows.read, schema=schema, names=others, numbers=numbers)
+        of_others = pa.concat_tables([empty.select(others), *pool.map(read_others, read, starts)])
         column = dict(zip((*keys, *others), (*of_keys.columns, *of_others.columns), strict=True))
-        return pa.table({name: column[name] for name in wanted}).unify_dictionaries(), order.result()
+        table = pa.table({name: column[name] for name in wanted}).unify_dictionaries()
+        for name, values in zip(numeric, numbers.values, strict=True):
+            if name not in column:
+                table = table.append_column(name, pa.array(values))
+        return ReadRows(table, order.result(), numbers)
 
 
 def _wanted_as(dataset: Any, name: str, categorical: Sequence[str]) -> Any:
@@ -100,38 +123,51 @@ class _Rows:
     Args:
         keys: entity, label times and day.
         kept: positions of the rows that are left; None for all.
+        chosen: which of those that are left are wanted.
     """
 
     piece: Piece
     footer: Any
     keys: ArrowTable
     kept: Any | None
+    chosen: Positions
 
     @staticmethod
-    def of(schema: Any, keys: Sequence[str], chosen: Any, piece: Piece) -> "_Rows":
+    def of(schema: Any, keys: Sequence[str], chosen: Any, entity: Sequence[str], piece: Piece) -> "_Rows":
         with PieceReader(piece, schema) as reader:
             rows = reader.read(keys)
-        positions = _numbered(rows).filter(chosen).column(_POSITION)
+        numbered = rows.drop_columns(list(entity)).append_column(
+            _POSITION, pa.array(np.arange(rows.num_rows))
+        )
+        positions = numbered.filter(chosen).column(_POSITION).to_numpy()
         if len(positions) > _MOST * rows.num_rows:
-            return _Rows(piece, reader.footer, rows, None)
-        return _Rows(piece, reader.footer, rows.take(positions), positions)
+            return _Rows(piece, reader.footer, rows, None, positions)
+        kept = pa.array(positions)
+        return _Rows(piece, reader.footer, rows.take(kept), kept, np.arange(len(positions)))
 
-    def read(self, schema: Any, names: Sequence[str]) -> ArrowTable:
+    def read(self, start: int, schema: Any, names: Sequence[str], numbers: Numbers) -> ArrowTable:
+        """Some columns as they are; the numbers are put into their place, from `start` on."""
         with PieceReader(self.piece, schema, footer=self.footer) as reader:
-            rows = reader.read(names)
+            for first in range(0, len(numbers.names), _COLUMNS):
+                some = numbers.names[first : first + _COLUMNS]
+                numbers.fill(self._kept(reader.read(some)), some, start)
+            return self._kept(reader.read(names))
+
+    def _kept(self, rows: ArrowTable) -> ArrowTable:
         return rows if self.kept is None else rows.take(self.kept)
 
 
-def _order(keys: ArrowTable, chosen: Any, entity: Sequence[str]) -> npt.NDArray[np.int64]:
+# So many columns of a row group are decoded at once: their memory is used again for the next ones.
+_COLUMNS = 16
+
+
+def _order(entities: ArrowTable, chosen: Sequence[Positions]) -> Positions:
     """Positions of the chosen rows, ordered by entity."""
+    positions = np.concatenate([np.empty(0, np.int64), *chosen])
+    found = entities if len(positions) == entities.num_rows else entities.take(pa.array(positions))
     # In one piece they are sorted in half the time.
-    found = _numbered(keys).filter(chosen).combine_chunks()
-    places = compute.sort_indices(found, sort_keys=[(name, "ascending") for name in entity])
-    return np.array(found.column(_POSITION).take(places))
-
-
-def _numbered(rows: ArrowTable) -> ArrowTable:
-    return rows.append_column(_POSITION, pa.array(np.arange(rows.num_rows)))
+    keys = [(name, "ascending") for name in entities.schema.names]
+    return positions[compute.sort_indices(found.combine_chunks(), sort_keys=keys).to_numpy()]
 
 
 def scan_arrow(

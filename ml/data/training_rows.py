@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from ml.data.arrow import ArrowRows, ArrowTable
 from ml.data.columns import Columns
-from ml.data.encoding import Encoding, Floats, compute
+from ml.data.encoding import Encoding, Floats, Numbers, Positions, compute
 from ml.data.streamed_rows import StreamedRows, count_rows
-from ml.data.tensors import EncodedRows, Positions, to_tensors
-from ml.data.training_files import read_unordered
+from ml.data.tensors import EncodedRows, to_tensors
+from ml.data.training_files import read_rows
 from ml.data.training_set import Parts, Split, TrainingSet, split_at
 
 Progress = Callable[[str], None]
@@ -61,12 +61,14 @@ class InMemoryRows:
 
     Args:
         order: positions of its rows that count, ordered by entity; the masks of `parts` are over these.
+        numeric: the numeric features of all its rows, if they were read as such.
     """
 
     table: ArrowTable
     parts: Split
     columns: Columns
     order: Positions
+    numeric: Numbers | None = None
 
     @staticmethod
     def of(table: ArrowTable, parts: Split, columns: Columns) -> "InMemoryRows":
@@ -85,7 +87,7 @@ class InMemoryRows:
     def encoded(self, encoding: Encoding, progress: Progress) -> Generator[tuple[EncodedRows, EncodedRows]]:
         """As whole-table tensors."""
         both = np.concatenate([self._train, self._validation])
-        encoded = to_tensors(encoding, self.table, str(self.columns.label), both)
+        encoded = to_tensors(encoding, self.table, str(self.columns.label), both, self.numeric)
         yield encoded.part(0, len(self._train)), encoded.part(len(self._train), len(both))
 
     def train(self, names: Sequence[str]) -> Iterator[ArrowTable]:
@@ -114,7 +116,7 @@ class InMemoryRows:
 def training_rows(
     folder: Path,
     pinned: TrainingSet,
-    names: tuple[str, ...],
+    also: tuple[str, ...],
     validation_start: date,
     validation_end: date,
     crosses: int,
@@ -126,23 +128,26 @@ def training_rows(
 
     Args:
         folder: where the table lies.
-        names: the columns to read, besides the entity.
+        also: columns to read as they are, besides entity, day, label and features.
         crosses: how many pairs of categorical features are encoded, too.
         memory_mb: the budget; None: no limit.
 
     Raises:
-        LakehouseError: as `read_unordered`.
+        LakehouseError: as `read_rows`.
     """
+    columns = pinned.columns
+    kept = (columns.partition, str(columns.label), *columns.categorical, *also)
     if memory_mb is not None:
-        columns, budget = pinned.columns, memory_mb * MB
+        budget = memory_mb * MB
         codes = len(columns.categorical) + crosses
         in_memory = len(columns.numeric) * 4 + codes * 8 + 4
         counted = count_rows(folder, pinned, validation_start, validation_end)
         if (counted.train_rows + counted.validation_rows) * in_memory > budget:
-            return StreamedRows(folder, pinned, names, codes, counted, budget)
-    table, order = read_unordered(folder, pinned, names, validation_end)
-    days = table.column(pinned.columns.partition).take(pa.array(order))
-    return InMemoryRows(table, split_at(days, validation_start, validation_end), pinned.columns, order)
+            return StreamedRows(folder, pinned, (*kept, *columns.numeric), codes, counted, budget)
+    rows = read_rows(folder, pinned, kept, columns.numeric, validation_end)
+    days = rows.table.column(columns.partition).take(pa.array(rows.order))
+    parts = split_at(days, validation_start, validation_end)
+    return InMemoryRows(rows.table, parts, columns, rows.order, rows.numeric)
 
 
 def scored(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 from deltalake import write_deltalake
 
-from ml.data.training_files import read_arrow, read_unordered, scan_arrow
+from ml.data.training_files import read_arrow, read_rows, scan_arrow
 from tests.unit.ml.training_tables import DAY, END, START, columns, names, pinned, some_rows, write
 
 
@@ -18,9 +18,9 @@ def test_rows_that_were_not_known_are_not_kept(tmp_path: Path) -> None:
     known = [datetime(2020, 1, 1, tzinfo=UTC)] + [datetime(2021, 1, 1, tzinfo=UTC)] * 2
     folder = write(tmp_path / "t", rows.set_column(at, rows.schema.field(at), [pa.array(known * 300)]))
     of = pinned(folder)
-    found, order = read_unordered(folder, of, (*names(columns()), "known_at"))
-    assert found.num_rows == len(order) == 300
-    assert set(found.column("known_at").to_pylist()) == {known[0]}
+    found = read_rows(folder, of, (*names(columns()), "known_at"))
+    assert found.table.num_rows == len(found.order) == 300
+    assert set(found.table.column("known_at").to_pylist()) == {known[0]}
 
 
 def test_a_column_without_nulls_may_say_so(tmp_path: Path) -> None:

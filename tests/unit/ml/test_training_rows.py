@@ -50,7 +50,7 @@ BATCH = 300
 
 
 def read(folder: Path, memory_mb: int | None = 1) -> TrainingRows:
-    return training_rows(folder, pinned(folder), names(columns()), START, END, 0, memory_mb)
+    return training_rows(folder, pinned(folder), (), START, END, 0, memory_mb)
 
 
 @pytest.fixture(scope="module")
@@ -103,16 +103,33 @@ def test_rows_in_memory_are_encoded_as_those_of_the_ordered_table(tmp_path: Path
 
 def test_rows_after_the_validation_are_not_kept(tmp_path: Path) -> None:
     folder = write(tmp_path / "t", some_rows(900))
-    rows = training_rows(folder, pinned(folder), names(columns()), START, date(2020, 3, 11), 0, None)
+    rows = training_rows(folder, pinned(folder), (), START, date(2020, 3, 11), 0, None)
     assert isinstance(rows, InMemoryRows)
     # The first 70 of 91 days, ten rows each.
     assert rows.table.num_rows == len(rows.order) == 700
     assert rows.parts.train_rows + rows.parts.validation_rows == len(rows.order)
 
 
+def test_numbers_are_read_once_and_what_is_wanted_as_it_is_stays_so(tmp_path: Path) -> None:
+    folder = write(tmp_path / "t", some_rows(900), files=3, row_group=100)
+    rows = training_rows(folder, pinned(folder), ("row",), START, END, 0, None)
+    assert isinstance(rows, InMemoryRows)
+    assert rows.table.schema.field("row").type == pa.int64()
+    assert rows.table.schema.field("x00").type == pa.float32()
+    with rows.encoded(ENCODING, print) as (train, _):
+        for name, values in zip(ENCODING.edges, train.numeric.T, strict=True):
+            column = rows.table.column(name).to_numpy()
+            assert np.array_equal(values.numpy(), column, equal_nan=True)
+            assert np.shares_memory(values.numpy(), column) == (name != "row")
+    few = replace(ENCODING, edges={"x03": (0.0, 1.0), "x01": (0.0, 1.0)})
+    with rows.encoded(few, print) as (train, _):
+        for name, values in zip(few.edges, train.numeric.T, strict=True):
+            assert np.array_equal(values.numpy(), rows.table.column(name).to_numpy(), equal_nan=True)
+
+
 def test_a_date_before_all_labels_gives_no_rows(table: Path) -> None:
     early = replace(pinned(table), as_of_at=datetime(2019, 1, 1, tzinfo=UTC))
-    assert training_rows(table, early, names(columns()), START, END, 0, None).parts.train_rows == 0
+    assert training_rows(table, early, (), START, END, 0, None).parts.train_rows == 0
     assert read_arrow(table, early, names(columns())).num_rows == 0
 
 
@@ -229,7 +246,7 @@ def test_streamed_training_ends_where_one_in_memory_does(table: Path) -> None:
     def trained(memory_mb: int | None) -> tuple[str, list[float], float]:
         spec = small_spec(memory_mb=memory_mb, epochs=3)
         of = pinned(table)
-        rows = training_rows(table, of, names(columns()), START, END, 1, memory_mb)
+        rows = training_rows(table, of, (), START, END, 1, memory_mb)
         bundle, fitted = fit_bundle(spec, of, rows)
         validation, scores = scored(rows, columns(), (), bundle.predict)
         labels = np.array(validation.column(LABEL), np.float32)
@@ -248,8 +265,8 @@ def test_streamed_training_ends_where_one_in_memory_does(table: Path) -> None:
 @pytest.mark.parametrize("memory_mb", [1, None])
 def test_what_validated_is_trained_on_as_well(table: Path, memory_mb: int | None) -> None:
     spec, of = small_spec(memory_mb=memory_mb), pinned(table)
-    rows = training_rows(table, of, names(columns()), START, END, 1, memory_mb)
-    whole = training_rows(table, of, names(columns()), END, END, 1, memory_mb)
+    rows = training_rows(table, of, (), START, END, 1, memory_mb)
+    whole = training_rows(table, of, (), END, END, 1, memory_mb)
     assert (whole.parts.train_rows, whole.parts.validation_rows) == (
         rows.parts.train_rows + rows.parts.validation_rows,
         0,

@@ -50,7 +50,7 @@ def main() -> None:
     )
     order = rows.order[: arguments.rows]
     encoding = source.encoding(rows.table.take(pa.array(order)))
-    train = to_tensors(encoding, rows.table, label, order, rows.numeric)
+    train = to_tensors(encoding, rows.table, label, order, rows.numbers)
     fixed = OneBatch(train.numeric, train.codes, train.labels, train.order)
     validation = train.part(0, VALIDATION_ROWS)
     budget = spec.training.model_copy(update={"epochs": 1})

@@ -45,7 +45,8 @@ def refuse_leaks(
     leaks = {
         name: value
         for name, value in measured.items()
-        if value > spec.leak_auc or (value > 1 - 1e-9 and _is_function_of(labels, rows, name))
+        if value > spec.leak_auc
+        or (value > 1 - 1e-9 and _is_function_of(labels, _values(columns, rows, name)))
     }
     if leaks:
         named = ", ".join(f"{name} (AUC {value:.3f})" for name, value in leaks.items())
@@ -131,10 +132,11 @@ def _held_out_auc(groups: Groups, labels: Floats, learning: npt.NDArray[np.bool_
     return auc(np.repeat([0, 1], count), np.tile(rates, 2), weights)
 
 
-def _is_function_of(labels: Floats, rows: ArrowTable, name: str) -> bool:
-    """Whether the feature has one value for each label; NULL is a value."""
-    column = column_of(rows, name)
-    return all(
-        compute.count_distinct(column.filter(pa.array(labels == label)), mode="all").as_py() == 1
-        for label in np.unique(labels)
-    )
+def _values(columns: Columns, rows: ArrowTable, name: str) -> Groups | Floats:
+    """A feature as the network is told it, however the rows were read."""
+    return numbers(rows, name) if name in columns.numeric else _categories(rows, name)
+
+
+def _is_function_of(labels: Floats, values: Groups | Floats) -> bool:
+    """Whether the feature has one value for each label; missing is a value."""
+    return all(np.unique(values[labels == label]).size == 1 for label in np.unique(labels))

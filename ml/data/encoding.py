@@ -135,27 +135,27 @@ class Numbers:
             _put(partial(_put_numbers, name), _raw(rows, name), into)
 
 
-def encode(encoding: Encoding, rows: ArrowRows, numeric: Numbers | None = None) -> tuple[Floats, Codes]:
+def encode(encoding: Encoding, rows: ArrowRows, made: Numbers | None = None) -> tuple[Floats, Codes]:
     """Raw columns to numbers, row by row independent of each other.
 
     Args:
-        numeric: the numeric features of the rows, if they were made already. Features other
-            than the encoding's, or in another order, are made anew.
+        made: the numeric features of the rows, if they were made already; if they are not the encoding's, in
+            its order, they are made anew.
 
     Returns:
         numeric features `(rows, numeric)`, NaN where missing; codes `(rows, categorical + crosses)`. Both lie
         column by column in memory: turning them round would take as long as encoding.
     """
-    if numeric is None or numeric.names != tuple(encoding.edges):
-        numeric = Numbers.empty(tuple(encoding.edges), rows.num_rows)
-        numeric.fill(rows, numeric.names, 0)
+    if made is None or made.names != tuple(encoding.edges):
+        made = Numbers.empty(tuple(encoding.edges), rows.num_rows)
+        made.fill(rows, made.names, 0)
     codes = np.empty((len(encoding.code_counts), rows.num_rows), np.int64)
     of_category = dict(zip(encoding.categories, codes, strict=False))
     for name, into in of_category.items():
         _put(partial(_put_codes, encoding.categories[name]), _raw(rows, name), into)
     for cross, into in zip(encoding.crosses, codes[len(of_category) :], strict=True):
         into[:] = _cross_codes(encoding, of_category, cross)
-    return numeric.values.T, codes.T
+    return made.values.T, codes.T
 
 
 def _put(how: Callable[[ArrowColumn, npt.NDArray[Any]], None], column: Any, into: npt.NDArray[Any]) -> None:

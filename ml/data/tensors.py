@@ -97,23 +97,23 @@ def to_tensors(
     rows: ArrowTable,
     label: str,
     order: Positions | None = None,
-    numeric: Numbers | None = None,
+    numbers: Numbers | None = None,
 ) -> Tensors:
     """Encode rows once, for all epochs.
 
     Args:
         order: positions of the rows that count, as they are wanted; by default all as they are.
-        numeric: the numeric features of all rows, if they were made already: not copied.
+        numbers: the numeric features of all rows, if they were made already: not copied.
 
     Raises:
         LakehouseError: a label is missing or neither 0 nor 1, or a feature can't be encoded.
     """
     order = np.arange(rows.num_rows) if order is None else order
-    values, codes = encode(encoding, rows, numeric)
+    numeric, codes = encode(encoding, rows, numbers)
     labels = np.full(rows.num_rows, np.nan, np.float32)
     # Those of rows that don't count may be anything.
     labels[order] = labels_of(rows.select([label]).take(pa.array(order)), label)
-    return Tensors(*map(torch.from_numpy, (values, codes, labels, order)))
+    return Tensors(*map(torch.from_numpy, (numeric, codes, labels, order)))
 
 
 def labels_of(rows: ArrowTable, label: str) -> npt.NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """The rows of a training set from its table's own files, by Arrow."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from ml.data.arrow import ArrowTable
 from ml.data.encoding import Numbers, Positions, compute
@@ -34,12 +35,13 @@ class ReadRows:
         table: up to a fifth of its rows are not wanted. Text that is categorical is a dictionary, as it is in
             the files.
         order: positions of those that are, ordered by entity: training does not depend on how the table lies.
-        numeric: numeric features of all rows; columns of the table that share their memory.
+        numbers: the numeric features that were asked for, of all rows. The table's columns share this memory,
+            but for those that were wanted as they are as well.
     """
 
     table: ArrowTable
     order: Positions
-    numeric: Numbers
+    numbers: Numbers
 
 
 def read_arrow(folder: Path, pinned: TrainingSet, names: tuple[str, ...]) -> ArrowTable:
@@ -63,12 +65,12 @@ def read_rows(
     numeric: tuple[str, ...] = (),
     end: date | None = None,
 ) -> ReadRows:
-    """The same, without moving a row.
+    """Columns of the training set as they are, and numeric features as a network takes them; no row is moved.
 
     Args:
         names: the columns to read as they are, besides the entity.
-        numeric: features to read as numbers of 4 bytes, which is what a network takes: decoded some columns
-            at a time, they never lie in memory as the file has them.
+        numeric: features to read as numbers of 4 bytes, NaN where missing: decoded some columns at a time,
+            they never lie in memory as the file has them.
         end: only rows of the local days before this one.
 
     Raises:
@@ -86,11 +88,14 @@ def read_rows(
         every = dict.fromkeys((*keys, *others, *numeric))
         schema = pa.schema([_wanted_as(dataset, name, columns.categorical) for name in every])
         empty = schema.empty_table()
-        chosen = _known(pinned)
+        known = _known(pinned)
         if end is not None:
-            chosen = chosen & (day_of(dataset, columns.partition) < pa.scalar(end))
-        found = pieces(folder, dataset, chosen, pool.map)
-        read = list(pool.map(partial(_Rows.of, schema, keys, chosen, columns.entity), found))
+            known = known & (day_of(dataset, columns.partition) < pa.scalar(end))
+        found = pieces(folder, dataset, known, pool.map)
+        paths = list(dict.fromkeys(piece.path for piece in found))
+        # A footer tells of all row groups: were it read for each, that would be their square.
+        footers = dict(zip(paths, pool.map(pq.read_metadata, paths), strict=True))
+        read = list(pool.map(partial(_Rows.of, schema, keys, known, columns.entity, footers), found))
         of_keys = pa.concat_tables([empty.select(keys), *(each.keys for each in read)])
         starts = np.cumsum([0, *(rows.keys.num_rows for rows in read)])[:-1].tolist()
         # Sorting takes one core for a while: the others decode meanwhile.
@@ -133,17 +138,25 @@ class _Rows:
     chosen: Positions
 
     @staticmethod
-    def of(schema: Any, keys: Sequence[str], chosen: Any, entity: Sequence[str], piece: Piece) -> "_Rows":
-        with PieceReader(piece, schema) as reader:
+    def of(
+        schema: Any,
+        keys: Sequence[str],
+        known: Any,
+        entity: Sequence[str],
+        footers: Mapping[str, Any],
+        piece: Piece,
+    ) -> "_Rows":
+        footer = footers[piece.path]
+        with PieceReader(piece, schema, footer=footer) as reader:
             rows = reader.read(keys)
         numbered = rows.drop_columns(list(entity)).append_column(
             _POSITION, pa.array(np.arange(rows.num_rows))
         )
-        positions = numbered.filter(chosen).column(_POSITION).to_numpy()
+        positions = numbered.filter(known).column(_POSITION).to_numpy()
         if len(positions) > _MOST * rows.num_rows:
-            return _Rows(piece, reader.footer, rows, None, positions)
+            return _Rows(piece, footer, rows, None, positions)
         kept = pa.array(positions)
-        return _Rows(piece, reader.footer, rows.take(kept), kept, np.arange(len(positions)))
+        return _Rows(piece, footer, rows.take(kept), kept, np.arange(len(positions)))
 
     def read(self, start: int, schema: Any, names: Sequence[str], numbers: Numbers) -> ArrowTable:
         """Some columns as they are; the numbers are put into their place, from `start` on."""

@@ -61,14 +61,14 @@ class InMemoryRows:
 
     Args:
         order: positions of its rows that count, ordered by entity; the masks of `parts` are over these.
-        numeric: the numeric features of all its rows, if they were read as such.
+        numbers: the numeric features of all its rows, if they were read as such.
     """
 
     table: ArrowTable
     parts: Split
     columns: Columns
     order: Positions
-    numeric: Numbers | None = None
+    numbers: Numbers | None = None
 
     @staticmethod
     def of(table: ArrowTable, parts: Split, columns: Columns) -> "InMemoryRows":
@@ -87,7 +87,7 @@ class InMemoryRows:
     def encoded(self, encoding: Encoding, progress: Progress) -> Generator[tuple[EncodedRows, EncodedRows]]:
         """As whole-table tensors."""
         both = np.concatenate([self._train, self._validation])
-        encoded = to_tensors(encoding, self.table, str(self.columns.label), both, self.numeric)
+        encoded = to_tensors(encoding, self.table, str(self.columns.label), both, self.numbers)
         yield encoded.part(0, len(self._train)), encoded.part(len(self._train), len(both))
 
     def train(self, names: Sequence[str]) -> Iterator[ArrowTable]:
@@ -147,7 +147,7 @@ def training_rows(
     rows = read_rows(folder, pinned, kept, columns.numeric, validation_end)
     days = rows.table.column(columns.partition).take(pa.array(rows.order))
     parts = split_at(days, validation_start, validation_end)
-    return InMemoryRows(rows.table, parts, columns, rows.order, rows.numeric)
+    return InMemoryRows(rows.table, parts, columns, rows.order, rows.numbers)
 
 
 def scored(

@@ -113,6 +113,7 @@ def test_the_limit_may_be_raised_but_the_label_itself_stays_refused() -> None:
     for kind, values in (
         ("numeric", np.where(LATE, 7, -7)),
         ("numeric", pa.array(np.ones(COUNT), mask=LATE)),
+        ("numeric", [(None, np.nan, -np.nan)[row % 3] if late else 1.0 for row, late in enumerate(LATE)]),
         ("categorical", told),
         ("categorical", told.dictionary_encode()),
     ):

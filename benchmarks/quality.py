@@ -1,12 +1,13 @@
 """The shipped network against LightGBM, on the project's own training set, in one run.
 
     python -m benchmarks.quality [--seeds 5] [--draws 300] [--picture calibration.png] [--without PATTERN]
+        [--monthly]
 
 Both are trained on the months before September, make every choice on September, and are measured on October
 to December: as they are then, and trained anew through September with what was chosen, as the network is
-shipped. LightGBM gets a search over its usual settings. The intervals come from a bootstrap over days, the
-same days for both. Needs the training set of the whole year, published; counts how often the test months of
-this warehouse were looked at.
+shipped; with --monthly also trained anew when each month begins, as it is operated. LightGBM gets a search
+over its usual settings. The intervals come from a bootstrap over days, the same days for both. Needs the
+training set of the whole year, published; counts how often the test months of this warehouse were looked at.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,10 @@ from ml.spec import Spec
 from ml.training_inputs import read_training_rows
 
 Array = npt.NDArray[Any]
-VALIDATION, TEST, AS_OF = date(2013, 9, 1), date(2013, 10, 1), date(2014, 1, 1)
+Mask = npt.NDArray[np.bool_]
+VALIDATION = date(2013, 9, 1)
+TEST_MONTHS = (date(2013, 10, 1), date(2013, 11, 1), date(2013, 12, 1))
+TEST = TEST_MONTHS[0]
 SEARCHED = {
     "num_leaves": (31, 63),
     "feature_fraction": (0.15, 0.4),
@@ -60,8 +64,8 @@ FIXED: dict[str, Any] = {
     "num_threads": 2,
 }
 ROUNDS, PATIENCE = 1000, 50
-# What each is trained on; see `Both`.
-UNTIL = ("to August", "anew through September")
+# What each is trained on.
+TO_AUGUST, ANEW, MONTHLY = "to August", "anew through September", "anew each month"
 progress = Console(stderr=True)
 
 
@@ -74,7 +78,7 @@ class Frame:
     rows: ArrowTable
     parts: Split
     labels: Array
-    test: npt.NDArray[np.bool_]
+    test: Mask
     days: Array
 
 
@@ -95,12 +99,14 @@ def read_frame(without: Sequence[str]) -> Frame:
     return Frame(spec, pinned, rows, parts, labels, test, days)
 
 
-# Scores of the test rows: trained to August, and trained anew through September.
-Both = tuple[Array, Array]
+# Scores of some rows, `(rows,)`.
+Predict = Callable[[Mask], Array]
+# By parts and seed: trained on the first part, what the second chose; and trained anew on both.
+Train = Callable[[Split, int], tuple[Predict, Predict]]
 
 
-def boosted(frame: Frame) -> Callable[[int], Both]:
-    """LightGBM with the settings that September prefers: seed to scores."""
+def boosted(frame: Frame) -> Train:
+    """LightGBM with the settings that September prefers."""
     columns = frame.pinned.columns
     train = frame.rows.filter(pa.array(frame.parts.train))
     encoding = fit_encoding(
@@ -116,52 +122,68 @@ def boosted(frame: Frame) -> Callable[[int], Both]:
     matrix = np.hstack([numeric, codes.astype(np.float32)])
     categorical = list(range(numeric.shape[1], matrix.shape[1]))
 
-    def data(part: npt.NDArray[np.bool_]) -> lightgbm.Dataset:
+    def data(part: Mask) -> lightgbm.Dataset:
         return lightgbm.Dataset(
             matrix[part], frame.labels[part], categorical_feature=categorical, free_raw_data=False
         )
 
-    def fit(chosen: dict[str, Any], seed: int) -> lightgbm.Booster:
-        fitting, choosing = data(frame.parts.train), data(frame.parts.validation)
+    def fit(parts: Split, chosen: dict[str, Any], seed: int) -> lightgbm.Booster:
         return lightgbm.train(
             FIXED | chosen | {"seed": seed},
-            fitting,
+            data(parts.train),
             ROUNDS,
-            valid_sets=[choosing],
+            valid_sets=[data(parts.validation)],
             callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
         )
 
     def september(chosen: dict[str, Any]) -> float:
-        scores = np.asarray(fit(chosen, 0).predict(matrix[frame.parts.validation]))
-        loss = log_loss(frame.labels[frame.parts.validation], scores)
+        september = frame.parts.validation
+        scores = np.asarray(fit(frame.parts, chosen, 0).predict(matrix[september]))
+        loss = log_loss(frame.labels[september], scores)
         progress.print(f"LightGBM {chosen}: log loss {loss:.4f} in September")
         return loss
 
     tried = [dict(zip(SEARCHED, values, strict=True)) for values in product(*SEARCHED.values())]
     best = min(tried, key=september)
 
-    def both(seed: int) -> Both:
-        to_august = fit(best, seed)
-        known = data(frame.parts.train | frame.parts.validation)
-        anew = lightgbm.train(FIXED | best | {"seed": seed}, known, to_august.best_iteration)
-        return np.asarray(to_august.predict(matrix[frame.test])), np.asarray(anew.predict(matrix[frame.test]))
+    def train_both(parts: Split, seed: int) -> tuple[Predict, Predict]:
+        first = fit(parts, best, seed)
+        known = data(parts.train | parts.validation)
+        anew = lightgbm.train(FIXED | best | {"seed": seed}, known, first.best_iteration)
+        return (
+            lambda rows: np.asarray(first.predict(matrix[rows])),
+            lambda rows: np.asarray(anew.predict(matrix[rows])),
+        )
 
-    return both
+    return train_both
 
 
-def network(frame: Frame) -> Callable[[int], Both]:
-    """The shipped spec: seed to scores."""
-    test = frame.rows.filter(pa.array(frame.test))
+def network(frame: Frame) -> Train:
+    """The shipped spec."""
 
-    def fit(seed: int) -> Both:
+    def train_both(parts: Split, seed: int) -> tuple[Predict, Predict]:
         training = frame.spec.training.model_copy(update={"seed": seed})
         spec = frame.spec.model_copy(update={"training": training})
-        rows = InMemoryRows.of(frame.rows, frame.parts, frame.pinned.columns)
-        to_august, fitted = fit_bundle(spec, frame.pinned, rows)
+        rows = InMemoryRows.of(frame.rows, parts, frame.pinned.columns)
+        first, fitted = fit_bundle(spec, frame.pinned, rows)
         anew = refit_bundle(spec, frame.pinned, rows, fitted.best)
-        return to_august.predict(test), anew.predict(test)
+        return (
+            lambda some: first.predict(frame.rows.filter(pa.array(some))),
+            lambda some: anew.predict(frame.rows.filter(pa.array(some))),
+        )
 
-    return fit
+    return train_both
+
+
+def month_by_month(frame: Frame, train: Train, seed: int, october: Predict) -> Array:
+    """Scores of the test rows, by a model that is trained anew when a month begins, as it is operated."""
+    scores = october(frame.test)
+    for start, end in pairwise(TEST_MONTHS):
+        parts = split_at(frame.rows.column(frame.pinned.columns.partition), start, end)
+        _, anew = train(parts, seed)
+        month = frame.days.astype("datetime64[M]") == np.datetime64(end, "M")
+        scores[month[frame.test]] = anew(month)
+    return scores
 
 
 def summary(labels: Array, seeds: Sequence[Array]) -> list[str]:
@@ -206,34 +228,40 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=300)
     parser.add_argument("--picture", type=Path, help="where to draw the network's calibration, by month")
     parser.add_argument("--without", nargs="*", default=[], help="features to leave out, as `previous_*`")
+    parser.add_argument("--monthly", action="store_true", help="also train anew for November and December")
     arguments = parser.parse_args()
     frame = read_frame(arguments.without)
+    measured = (TO_AUGUST, ANEW, MONTHLY) if arguments.monthly else (TO_AUGUST, ANEW)
     shown = Table("", "AUC", "average precision", "log loss", "calibration error", "seconds of training")
     scored: dict[str, list[Array]] = {}
-    for name, made in (("LightGBM", boosted(frame)), ("network", network(frame))):
+    for name, train in (("LightGBM", boosted(frame)), ("network", network(frame))):
         taken: list[float] = []
         for seed in range(arguments.seeds):
             started = time.monotonic()
-            for until, scores in zip(UNTIL, made(seed), strict=True):
-                scored.setdefault(f"{name}, {until}", []).append(scores)
+            to_august, anew = train(frame.parts, seed)
             taken.append(time.monotonic() - started)
             progress.print(f"{name}, seed {seed}: {taken[-1]:.0f} s")
-        for until in UNTIL:
+            scored.setdefault(f"{name}, {TO_AUGUST}", []).append(to_august(frame.test))
+            scored.setdefault(f"{name}, {ANEW}", []).append(anew(frame.test))
+            if arguments.monthly:
+                scores = month_by_month(frame, train, seed, anew)
+                scored.setdefault(f"{name}, {MONTHLY}", []).append(scores)
+        for until in measured:
             cells = summary(frame.labels[frame.test], scored[f"{name}, {until}"])
-            shown.add_row(f"{name}, {until}", *cells, f"{np.median(taken):.0f}" if until == UNTIL[1] else "")
+            shown.add_row(f"{name}, {until}", *cells, f"{np.median(taken):.0f}" if until == ANEW else "")
     console = Console()
     shown.title = f"October to December, {int(frame.test.sum()):,} flights, look {looks()}"
     console.print(shown)
-    for until in UNTIL:
+    for until in measured:
         for metric in ("auc", "average_precision"):
             both = scored[f"LightGBM, {until}"], scored[f"network, {until}"]
             found = difference(frame, metric, arguments.draws, *both)
             console.print(f"network less LightGBM, {until}, {metric}: {found.signed}")
     # As it is shipped.
-    served = scored[f"network, {UNTIL[1]}"][0]
+    served = scored[f"network, {ANEW}"][0]
     measured_by_month = calibration_by_month(frame.labels[frame.test], served, frame.days[frame.test])
     for month, each in measured_by_month.items():
-        console.print(f"calibration error of the network, {UNTIL[1]}, {month}: {each.error:.3f}")
+        console.print(f"calibration error of the network, {ANEW}, {month}: {each.error:.3f}")
     if arguments.picture:
         calibration_curve(measured_by_month).savefig(arguments.picture, dpi=120)
 

@@ -1,6 +1,6 @@
 """The rows of a training set from its table's own files, by Arrow."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -94,8 +94,9 @@ def read_rows(
         found = pieces(folder, dataset, known, pool.map)
         paths = list(dict.fromkeys(piece.path for piece in found))
         # A footer tells of all row groups: were it read for each, that would be their square.
-        footers = dict(zip(paths, pool.map(pq.read_metadata, paths), strict=True))
-        read = list(pool.map(partial(_Rows.of, schema, keys, known, columns.entity, footers), found))
+        footer = dict(zip(paths, pool.map(pq.read_metadata, paths), strict=True))
+        read_keys = partial(_Rows.of, schema=schema, keys=keys, entity=columns.entity, known=known)
+        read = list(pool.map(read_keys, found, [footer[piece.path] for piece in found]))
         of_keys = pa.concat_tables([empty.select(keys), *(each.keys for each in read)])
         starts = np.cumsum([0, *(rows.keys.num_rows for rows in read)])[:-1].tolist()
         # Sorting takes one core for a while: the others decode meanwhile.
@@ -107,7 +108,7 @@ def read_rows(
         column = dict(zip((*keys, *others), (*of_keys.columns, *of_others.columns), strict=True))
         table = pa.table({name: column[name] for name in wanted}).unify_dictionaries()
         for name, values in zip(numeric, numbers.values, strict=True):
-            if name not in column:
+            if name not in wanted:
                 table = table.append_column(name, pa.array(values))
         return ReadRows(table, order.result(), numbers)
 
@@ -139,14 +140,8 @@ class _Rows:
 
     @staticmethod
     def of(
-        schema: Any,
-        keys: Sequence[str],
-        known: Any,
-        entity: Sequence[str],
-        footers: Mapping[str, Any],
-        piece: Piece,
+        piece: Piece, footer: Any, schema: Any, keys: Sequence[str], entity: Sequence[str], known: Any
     ) -> "_Rows":
-        footer = footers[piece.path]
         with PieceReader(piece, schema, footer=footer) as reader:
             rows = reader.read(keys)
         numbered = rows.drop_columns(list(entity)).append_column(

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 from deltalake import write_deltalake
 
 from ml.data.training_files import read_arrow, read_rows, scan_arrow
@@ -42,6 +44,17 @@ def test_a_table_of_many_files_holds_few_of_them_open(tmp_path: Path) -> None:
         assert read_arrow(folder, pinned(folder), names(columns())).num_rows == 400
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_files_footer_is_read_once_however_many_row_groups_it_tells_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(tmp_path / "t", some_rows(400), files=2, row_group=10)
+    read: list[str] = []
+    read_metadata = pq.read_metadata
+    monkeypatch.setattr(pq, "read_metadata", lambda path: read.append(path) or read_metadata(path))
+    assert read_arrow(folder, pinned(folder), names(columns())).num_rows == 400
+    assert len(read) == len(set(read)) == 2
 
 
 def test_a_scan_reads_what_a_whole_read_does_from_partitions_later_columns_and_labels(tmp_path: Path) -> None:

@@ -16,13 +16,14 @@ ARCHIVED = (
     "dbt_project",
     "sources",
     "ml",
+    "lakehouse",
     "requirements.lock",
 )
 _IGNORED = {"__pycache__", "target", "logs"}
 
 
 def archive(root: Path) -> bytes:
-    """A tar.gz of the dbt project with its macros, the sources, `ml` with its specs, and the lock file.
+    """A tar.gz of the dbt project, the sources, `ml` with its specs, what it imports, and the lock file.
 
     The same files give the same bytes: names sorted, no owners, no times.
     """
@@ -51,3 +52,10 @@ def _files(root: Path) -> set[Path]:
             if file.is_file() and not _IGNORED.intersection(file.relative_to(root).parts)
         }
     return found
+
+
+def unpack(archive: bytes, folder: Path) -> Path:
+    """Unpack an archive of the code into a folder."""
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+        tar.extractall(folder, filter="data")
+    return folder

@@ -64,12 +64,14 @@ def environment_changes(before: Environment, after: Environment) -> tuple[Change
 
 
 def code_changes(before: bytes, after: bytes) -> tuple[Change, ...]:
-    """The files in which two archives of the code differ."""
+    """The files in which two archives of the code differ, below what the first one holds."""
     was, now = _files(before), _files(after)
+    # An older archive did not take all folders; what became of those is not known.
+    roots = {PurePosixPath(name).parts[0] for name in was}
     return tuple(
         _file_change(name, was.get(name), now.get(name))
         for name in sorted({*was, *now})
-        if was.get(name) != now.get(name)
+        if was.get(name) != now.get(name) and PurePosixPath(name).parts[0] in roots
     )
 
 

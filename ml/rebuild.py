@@ -1,7 +1,5 @@
 """Build a run's training set anew: the archived dbt project, on bronze as it was pinned."""
 
-import io
-import tarfile
 import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from lakehouse.delta.content_hash import content_hash, hashable
 from lakehouse.delta.row_diff import row_diff
 from lakehouse.delta.table import current_version, read_at, table_exists
 from lakehouse.errors import LakehouseError
+from ml.archive import unpack
 from ml.data.training_set import TrainingSet, read_spark
 from ml.manifest import Content, Manifest, PinnedTable
 from ml.pinned import is_gone, is_unreadable_file, pin_differences
@@ -71,13 +70,6 @@ def rebuilt(
     finally:
         if not keep:
             time_travel.drop(spark, schema)
-
-
-def unpack(archive: bytes, folder: Path) -> Path:
-    """Unpack an archive of the code into a folder."""
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
-        tar.extractall(folder, filter="data")
-    return folder
 
 
 def rebuild_differences(

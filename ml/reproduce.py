@@ -88,8 +88,8 @@ def retrain(
     manifest = run.manifest
     changes = _changes(spark, run, threads)
     progress(f"reading {manifest.training_set.table} as known on {manifest.as_of}")
-    differences = compare(spark, manifest)
-    if not any(each.what in ("table", "log", "file") for each in differences):
+    differences = (*_archive_differences(run), *compare(spark, manifest))
+    if not any(each.what in ("archive", "table", "log", "file") for each in differences):
         progress("training again")
         differences += retrain_differences(spark, run, manifest.pinned, changes, threads, progress)
     return _report(run, "retrain", differences, changes)

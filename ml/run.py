@@ -30,13 +30,13 @@ class TrainingRun:
     metrics: dict[str, float]
     model_folder: Path | None = None
 
-    def model(self) -> Bundle:
-        """Its model.
+    def bundle_folder(self) -> Path:
+        """Where the files of its model lie.
 
         Raises:
             LakehouseError: it registered none, or its files are gone.
         """
-        return Bundle.load(self.model_folder or model_of_run(self.run_id).folder)
+        return self.model_folder or model_of_run(self.run_id).folder
 
 
 def logged_run(run_id: str) -> TrainingRun:

@@ -89,7 +89,7 @@ class _Training:
     def __init__(self, network: nn.Module, budget: TrainingSpec, steps: int) -> None:
         self.network = network
         self.optimizer = torch.optim.AdamW(
-            network.parameters(), budget.learning_rate, weight_decay=budget.weight_decay
+            network.parameters(), budget.learning_rate, weight_decay=budget.weight_decay, fused=True
         )
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, budget.learning_rate, total_steps=steps * budget.epochs

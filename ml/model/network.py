@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ml.data.encoding import Encoding
+from ml.model.dropout import Dropout
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class TabularNetwork(nn.Module):
         self.pieces = PiecewiseLinear(encoding.edges)
         widths = [min(shape.embedding_width, (count + 1) // 2) for count in encoding.code_counts]
         self.embeddings = nn.ModuleList(map(nn.Embedding, encoding.code_counts, widths))
-        self.input_dropout = nn.Dropout(shape.input_dropout)
+        self.input_dropout = Dropout(shape.input_dropout)
         # The first layer of all heads, and the skip as its last column, in one product. Numbers have weights
         # of their own: what they were made from needs no gradient, which is a third of the layer's work.
         width = shape.heads * shape.hidden[0]
@@ -108,5 +109,5 @@ def _head(shape: Shape) -> nn.Sequential:
     """What follows the first layer's sums."""
     layers: list[nn.Module] = []
     for width, following in pairwise((*shape.hidden, 1)):
-        layers += [nn.SiLU(), nn.Dropout(shape.dropout), nn.Linear(width, following)]
+        layers += [nn.SiLU(), Dropout(shape.dropout), nn.Linear(width, following)]
     return nn.Sequential(*layers)

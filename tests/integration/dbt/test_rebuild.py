@@ -17,7 +17,7 @@ from lakehouse.delta.table import at_version, current_version, location
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
 from ml import tracking
-from ml.archive import archive
+from ml.archive import archive, unpack
 from ml.data.tensors import labels_of
 from ml.data.training_rows import InMemoryRows
 from ml.data.training_set import split_at, training_set
@@ -26,7 +26,6 @@ from ml.evaluate import metrics
 from ml.export import export_run, imported_run
 from ml.fit_bundle import fit_bundle, served_bundle
 from ml.manifest import Manifest, manifest_of
-from ml.rebuild import unpack
 from ml.registry import log_and_register
 from ml.reproduce import rebuild
 from ml.run import logged_run

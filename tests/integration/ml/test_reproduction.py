@@ -1,5 +1,7 @@
 """A run's training set is read again after corrections, and what was tampered with is named."""
 
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,13 +11,16 @@ from pyspark.sql import SparkSession
 
 from lakehouse.delta.table import at_version, location
 from lakehouse.errors import LakehouseError
+from lakehouse.settings import PROJECT_ROOT
 from ml import reproduce
+from ml.archive import archive, unpack
 from ml.diff import diff
 from ml.lineage import pin
 from ml.model.bundle import WEIGHTS
 from ml.pinned import pin_differences
 from ml.registry import model_of_run
-from ml.run import logged_run
+from ml.retrain import TRAINER
+from ml.run import TrainingRun, logged_run
 from ml.train import TrainedModel
 from tests.integration.ml.conftest import Platform, build_platform, train_platform
 
@@ -98,6 +103,64 @@ def test_a_model_is_trained_again_to_the_same_weights(model: TrainedModel, spark
     # Two threads may round otherwise: whether they do or not, they are named.
     told = reproduce.retrain(spark, logged_run(model.run_id), threads=2).changes
     assert [(change.before, change.after) for change in told if change.kind == "threads"] == [("1", "2")]
+
+
+def _with_code(run: TrainingRun, folder: Path, name: str, old: str, new: str) -> TrainingRun:
+    """The run, as if one of its files had been another."""
+    file = unpack(run.archive, folder) / name
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    return _of_code(run, folder)
+
+
+def _of_code(run: TrainingRun, folder: Path) -> TrainingRun:
+    """The run, as if it had archived this folder."""
+    code = run.manifest.code.model_copy(update={"archive_sha256": sha256(archive(folder)).hexdigest()})
+    return replace(run, archive=archive(folder), manifest=run.manifest.model_copy(update={"code": code}))
+
+
+def test_a_model_is_trained_again_by_the_code_that_trained_it(
+    model: TrainedModel, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = logged_run(model.run_id)
+    network = "ml/model/network.py"
+    monkeypatch.setattr("ml.retrain.train_again", lambda *_: pytest.fail("trained by this checkout's code"))
+
+    # Other code that does the same.
+    said: list[str] = []
+    alike = _with_code(run, tmp_path / "alike", network, "class TabularNetwork", "\n\nclass TabularNetwork")
+    report = reproduce.retrain(spark, alike, progress=said.append)
+    assert report.identical, report.differences
+    assert network in [change.name for change in report.changes if change.kind == "code"]
+    assert any("own code" in line for line in said)
+    assert any("epoch 6/6" in line for line in said), said
+
+    other = _with_code(run, tmp_path / "other", network, "sum(widths)) ** -0.5", "sum(widths)) ** -0.4")
+    found = [difference.what for difference in reproduce.retrain(spark, other).differences]
+    assert found[0] == "weights"
+    assert found[-1] == "predictions"
+
+    broken = _with_code(run, tmp_path / "broken", network, "class Shape:", "class Shape(Missing):")
+    with pytest.raises(LakehouseError, match=r"own code failed:(.|\n)*name 'Missing' is not defined"):
+        reproduce.retrain(spark, broken)
+
+
+def test_code_that_cannot_train_by_itself_is_replaced_by_this_checkouts(
+    model: TrainedModel, spark: SparkSession, tmp_path: Path
+) -> None:
+    run = logged_run(model.run_id)
+    (unpack(run.archive, tmp_path) / TRAINER).unlink()
+    said: list[str] = []
+    report = reproduce.retrain(spark, _of_code(run, tmp_path), progress=said.append)
+    assert report.identical, report.differences
+    assert any("too old to train by itself" in line for line in said)
+
+
+def test_code_that_is_not_what_was_logged_is_not_run(model: TrainedModel, spark: SparkSession) -> None:
+    run = logged_run(model.run_id)
+    altered = reproduce.retrain(spark, replace(run, archive=archive(PROJECT_ROOT / "docs")))
+    assert [found.what for found in altered.differences] == ["archive"]
 
 
 def test_a_model_with_other_weights_is_told(own: Platform) -> None:

@@ -13,6 +13,7 @@ import ml.data.columns
 import ml.data.fit_encoding
 import ml.data.training_set
 import ml.evaluate
+import ml.model.dropout
 import ml.model.network
 import ml.spec
 from lakehouse.errors import LakehouseError
@@ -51,7 +52,7 @@ def new_bundle(seed: int = 0) -> Bundle:
     "module",
     [
         ml.changes, ml.data.columns, ml.data.fit_encoding, ml.data.training_set, ml.evaluate,
-        ml.model.network, ml.spec,
+        ml.model.dropout, ml.model.network, ml.spec,
     ],
 )  # fmt: skip
 def test_doctests(module) -> None:

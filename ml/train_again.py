@@ -1,0 +1,117 @@
+"""A logged training once more: in this process, or alone as `python -m ml.train_again FOLDER`.
+
+Alone it runs in a run's archive, by the code that trained the model: the folder, and the names and forms of
+the two files in it, are the protocol between that code and newer code.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from lakehouse.delta.table import TableVersion
+from lakehouse.engine.session import spark_session
+from ml.data.columns import Columns
+from ml.data.tensors import labels_of
+from ml.data.training_rows import scored, training_rows
+from ml.data.training_set import TrainingSet
+from ml.evaluate import metrics
+from ml.fit_bundle import fit_bundle, served_bundle
+from ml.model.bundle import Bundle
+from ml.spec import Spec
+
+# In the folder: what is to be trained, and what came of it.
+TASK, OUTCOME = "task.json", "outcome.json"
+
+
+class Task(BaseModel):
+    """A logged training.
+
+    Args:
+        table: the version to train on, as pinned or rebuilt; it lies in `table_folder`.
+        as_of_at: labels known by then are in, UTC.
+        validation_start, validation_end: first day of the validation month, first day after it.
+        model_folder: the model that the run registered.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: Spec
+    columns: Columns
+    table: TableVersion
+    table_folder: Path
+    as_of: date
+    as_of_at: datetime
+    validation_start: date
+    validation_end: date
+    model_folder: Path
+
+
+class Outcome(BaseModel):
+    """What a training came to.
+
+    Args:
+        metrics: of the model that the validation rows chose, on these rows.
+        weights_hash: of the model that would be registered; `logged_weights_hash`: of the one that was.
+        furthest: the largest difference of their scores on the validation rows.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    metrics: dict[str, float]
+    weights_hash: str
+    logged_weights_hash: str
+    furthest: float
+
+
+def train_again(task: Task, progress: Callable[[str], None]) -> Outcome:
+    """Train as it was done, and compare with the registered model.
+
+    Raises:
+        LakehouseError: the rows or the registered model cannot be read, or the scores are no numbers.
+    """
+    spec, columns = task.spec, task.columns
+    pinned = TrainingSet(task.table, columns, task.as_of, task.as_of_at)
+    rows = training_rows(
+        task.table_folder,
+        pinned,
+        (spec.baseline_column, *spec.segments),
+        task.validation_start,
+        task.validation_end,
+        len(spec.crosses),
+        spec.training.memory_mb,
+    )
+    measured, fitted = fit_bundle(spec, pinned, rows, progress)
+    validation, scores = scored(rows, columns, (), measured.predict)
+    served = served_bundle(spec, pinned, rows, measured, fitted, progress)
+    logged = Bundle.load(task.model_folder)
+    found, before = (scored(rows, columns, (), each.predict)[1] for each in (served, logged))
+    return Outcome(
+        metrics=metrics(labels_of(validation, str(columns.label)), scores),
+        weights_hash=served.weights_hash(),
+        logged_weights_hash=logged.weights_hash(),
+        furthest=float(np.abs(found - before).max()),
+    )
+
+
+def main(folder: Path) -> None:
+    """Train what the folder holds; each line of output is progress, in JSON."""
+    task = Task.model_validate_json((folder / TASK).read_text(encoding="utf-8"))
+    if task.spec.training.workers > 1:
+        # They are started on the active session's engine.
+        spark_session()
+    outcome = train_again(task, _tell)
+    (folder / OUTCOME).write_text(outcome.model_dump_json(indent=1), encoding="utf-8")
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(json.dumps(text) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

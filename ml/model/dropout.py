@@ -33,5 +33,6 @@ class Dropout(nn.Module):
             return numbers
         words = torch.empty(-(-numbers.numel() // 8), dtype=torch.int64)
         drawn = words.random_(-(2**63), None).view(torch.uint8)[: numbers.numel()].view(numbers.shape)
-        mask = torch.ge(drawn, self.dropped, out=torch.empty_like(numbers))
-        return numbers * mask.mul_(BYTE / (BYTE - self.dropped))
+        mask = torch.ge(drawn, self.dropped, out=torch.empty_like(numbers)).mul_(BYTE / (BYTE - self.dropped))
+        # In the mask's memory where the mask is not needed again: a wide input is a large one.
+        return numbers * mask if numbers.requires_grad else mask.mul_(numbers)

@@ -22,6 +22,8 @@ _KINDS = {
     "threads": "threads",
     "time_zone": "time zone",
 }
+# The oldest archives did not take this folder.
+_ARCHIVED_LATER = "lakehouse/"
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,15 @@ def environment_changes(before: Environment, after: Environment) -> tuple[Change
 
 
 def code_changes(before: bytes, after: bytes) -> tuple[Change, ...]:
-    """The files in which two archives of the code differ, below what the first one holds."""
+    """The files in which two archives of the code differ."""
     was, now = _files(before), _files(after)
-    # An older archive did not take all folders; what became of those is not known.
-    roots = {PurePosixPath(name).parts[0] for name in was}
+    if not any(name.startswith(_ARCHIVED_LATER) for name in was):
+        # What it was like then is not known.
+        now = {name: text for name, text in now.items() if not name.startswith(_ARCHIVED_LATER)}
     return tuple(
         _file_change(name, was.get(name), now.get(name))
         for name in sorted({*was, *now})
-        if was.get(name) != now.get(name) and PurePosixPath(name).parts[0] in roots
+        if was.get(name) != now.get(name)
     )
 
 

@@ -1,6 +1,5 @@
 """Train a run's model again: the same rows, spec, seed and threads, by the code that trained it."""
 
-import json
 import os
 import subprocess
 import sys
@@ -113,7 +112,7 @@ def _run(folder: Path, code: Path, progress: Progress) -> None:
     ):
         try:
             for line in training.stdout or ():
-                progress(json.loads(line))
+                progress(line.rstrip())
             training.wait()
         except BaseException:
             # Left alone it would be waited for, until it has trained.

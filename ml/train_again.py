@@ -4,7 +4,6 @@ Alone it runs in a run's archive, by the code that trained the model: the folder
 the two files in it, are the protocol between that code and newer code.
 """
 
-import json
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
@@ -99,7 +98,7 @@ def train_again(task: Task, progress: Callable[[str], None]) -> Outcome:
 
 
 def main(folder: Path) -> None:
-    """Train what the folder holds; each line of output is progress, in JSON."""
+    """Train what the folder holds; each line of output is progress."""
     task = Task.model_validate_json((folder / TASK).read_text(encoding="utf-8"))
     if task.spec.training.workers > 1:
         # They are started on the active session's engine.
@@ -109,7 +108,7 @@ def main(folder: Path) -> None:
 
 
 def _tell(text: str) -> None:
-    sys.stdout.write(json.dumps(text) + "\n")
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 

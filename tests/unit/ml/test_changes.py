@@ -76,6 +76,19 @@ def test_changed_files_are_told_with_their_diff(tmp_path: Path) -> None:
     assert code_changes(then, then) == ()
 
 
+def test_what_an_old_archive_did_not_take_is_no_change_and_a_new_file_is(tmp_path: Path) -> None:
+    old = {"ml/a.py": "a = 1\n"}
+    now = old | {"lakehouse/b.py": "b = 1\n", "packages.yml": "packages: []\n"}
+    then = _write(tmp_path / "then", old)
+    assert [each.name for each in code_changes(then, _write(tmp_path / "now", now))] == ["packages.yml"]
+    knowing = _write(tmp_path / "knowing", old | {"lakehouse/c.py": "c = 1\n"})
+    assert [each.name for each in code_changes(knowing, _write(tmp_path / "now", now))] == [
+        "lakehouse/b.py",
+        "lakehouse/c.py",
+        "packages.yml",
+    ]
+
+
 def test_values_that_agree_are_not_told() -> None:
     assert value_changes("metric", {"auc": 0.7, "loss": 0.4}, {"auc": 0.7, "loss": 0.5}) == (
         Change("metric", "loss", "0.4", "0.5"),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ml.data.columns import Columns
 from ml.data.encoding import Encoding
 from ml.data.fit_encoding import ByDay, fit_encoding
 from ml.data.tensors import EncodedRows, Tensors, labels_of
-from ml.data.training_rows import TrainingRows
+from ml.data.training_rows import TrainingRows, training_rows
 from ml.data.training_set import TrainingSet
 from ml.distribute import fit_on_workers
 from ml.model.bundle import Bundle
@@ -22,6 +23,28 @@ from ml.spec import Spec
 
 
 def _say_nothing(_: str) -> None: ...
+
+
+def split_training_rows(
+    folder: Path, spec: Spec, pinned: TrainingSet, validation_start: date, validation_end: date
+) -> TrainingRows:
+    """The columns that a spec's training needs: in memory, or past the spec's budget streamed.
+
+    Args:
+        folder: where the table of the training set lies.
+
+    Raises:
+        LakehouseError: as `training_rows`.
+    """
+    return training_rows(
+        folder,
+        pinned,
+        (spec.baseline_column, *spec.segments),
+        validation_start,
+        validation_end,
+        len(spec.crosses),
+        spec.training.memory_mb,
+    )
 
 
 @dataclass(frozen=True)

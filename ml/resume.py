@@ -8,18 +8,19 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from lakehouse.delta.table import location
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
 from ml import tracking
 from ml.archive import archive
 from ml.changes import Change, code_changes, environment_changes
 from ml.environment import environment
+from ml.fit_bundle import split_training_rows
 from ml.manifest import Manifest
 from ml.model.checkpoint import load_checkpoint
 from ml.reproduce import compare
 from ml.run import TrainingRun, logged_run
 from ml.train import REFIT, TrainedModel, train_run
-from ml.training_inputs import split_training_rows
 
 # What the weights are made by: with other code or other versions of these, a run would be half one thing and
 # half another.
@@ -59,7 +60,11 @@ def resume(
             _tag(run_id, after, ended + anew, changes)
             manifest, record = run.manifest, run.manifest.split
             rows = split_training_rows(
-                spark, manifest.spec, manifest.pinned, record.validation_start, record.validation_end
+                location(spark, manifest.pinned.table.name),
+                manifest.spec,
+                manifest.pinned,
+                record.validation_start,
+                record.validation_end,
             )
             return train_run(run_id, manifest, rows, folder, progress, started)
 

@@ -1,7 +1,6 @@
 """Train a run's model again: the same rows, spec, seed and threads, by the code that trained it."""
 
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.delta.table import location
 from lakehouse.errors import LakehouseError
+from lakehouse.process import run_process
 from lakehouse.settings import settings
 from ml.archive import unpack
 from ml.changes import Change
@@ -98,32 +98,11 @@ def _run(folder: Path, code: Path, progress: Progress) -> None:
     # What stands in this checkout's .env.
     told = {f"LAKEHOUSE_{name.upper()}": str(getattr(config, name)) for name in config.model_fields_set}
     told |= {"LAKEHOUSE_WAREHOUSE": str(config.warehouse.resolve()), "PYTHONPATH": str(code)}
-    with (
-        # A second pipe could fill while the first is read.
-        tempfile.TemporaryFile("w+") as errors,
-        subprocess.Popen(
-            [sys.executable, "-m", "ml.train_again", str(folder)],
-            cwd=code,
-            env=os.environ | told,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        ) as training,
-    ):
-        try:
-            for line in training.stdout or ():
-                progress(line.rstrip())
-            training.wait()
-        except BaseException:
-            # Left alone it would be waited for, until it has trained.
-            training.kill()
-            raise
-        errors.seek(0)
-        output = errors.read()
-    if training.returncode != 0:
-        shown = "\n".join(output.strip().splitlines()[-_SHOWN_LINES:])
+    command = (sys.executable, "-m", "ml.train_again", str(folder))
+    training = run_process(command, code, os.environ | told, progress)
+    if training.code != 0:
         raise LakehouseError(
-            f"the run's own code failed:\n{shown}",
+            f"the run's own code failed:\n{training.end(_SHOWN_LINES)}",
             "where a newer package is the cause, install the versions of its archived requirements.lock",
         )
 

@@ -16,10 +16,10 @@ from lakehouse.delta.table import TableVersion
 from lakehouse.engine.session import spark_session
 from ml.data.columns import Columns
 from ml.data.tensors import labels_of
-from ml.data.training_rows import scored, training_rows
+from ml.data.training_rows import scored
 from ml.data.training_set import TrainingSet
 from ml.evaluate import metrics
-from ml.fit_bundle import fit_bundle, served_bundle
+from ml.fit_bundle import fit_bundle, served_bundle, split_training_rows
 from ml.model.bundle import Bundle
 from ml.spec import Spec
 
@@ -75,25 +75,19 @@ def train_again(task: Task, progress: Callable[[str], None]) -> Outcome:
     """
     spec, columns = task.spec, task.columns
     pinned = TrainingSet(task.table, columns, task.as_of, task.as_of_at)
-    rows = training_rows(
-        task.table_folder,
-        pinned,
-        (spec.baseline_column, *spec.segments),
-        task.validation_start,
-        task.validation_end,
-        len(spec.crosses),
-        spec.training.memory_mb,
-    )
+    rows = split_training_rows(task.table_folder, spec, pinned, task.validation_start, task.validation_end)
     measured, fitted = fit_bundle(spec, pinned, rows, progress)
     validation, scores = scored(rows, columns, (), measured.predict)
     served = served_bundle(spec, pinned, rows, measured, fitted, progress)
-    logged = Bundle.load(task.model_folder)
-    found, before = (scored(rows, columns, (), each.predict)[1] for each in (served, logged))
+    logged, furthest = Bundle.load(task.model_folder), 0.0
+    if served.weights_hash() != logged.weights_hash():
+        found, before = (scored(rows, columns, (), each.predict)[1] for each in (served, logged))
+        furthest = float(np.abs(found - before).max())
     return Outcome(
         metrics=metrics(labels_of(validation, str(columns.label)), scores),
         weights_hash=served.weights_hash(),
         logged_weights_hash=logged.weights_hash(),
-        furthest=float(np.abs(found - before).max()),
+        furthest=furthest,
     )
 
 

@@ -11,10 +11,11 @@ from lakehouse.delta.publications import published_version
 from lakehouse.delta.table import location
 from ml.data.arrow import ArrowTable
 from ml.data.training_files import read_arrow
-from ml.data.training_rows import TrainingRows, training_rows
+from ml.data.training_rows import TrainingRows
 from ml.data.training_set import Parts, TrainingSet, check_split, read_spark, training_set, validation_month
 from ml.dbt_models import DbtModels
 from ml.environment import code, environment
+from ml.fit_bundle import split_training_rows
 from ml.leaks import refuse_leaks
 from ml.lineage import pin, pin_upstream
 from ml.manifest import PROTOCOL_VERSION, Content, Manifest, SplitRecord
@@ -32,7 +33,8 @@ def checked_rows(
 ) -> TrainingRows:
     """Rows by part; a feature that tells the label is refused."""
     progress(f"reading {pinned.table} as known on {pinned.as_of}")
-    rows = split_training_rows(spark, spec, pinned, *validation_month(pinned.as_of))
+    folder = location(spark, pinned.table.name)
+    rows = split_training_rows(folder, spec, pinned, *validation_month(pinned.as_of))
     check_split(pinned.as_of, rows.parts)
     refuse_leaks(spec, pinned.columns, rows.to_learn_from()[0], progress)
     return rows
@@ -43,21 +45,6 @@ def read_training_rows(spark: SparkSession, spec: Spec, pinned: TrainingSet) -> 
     columns = pinned.columns
     names = (columns.partition, str(columns.label), *columns.features, spec.baseline_column, *spec.segments)
     return read_arrow(location(spark, pinned.table.name), pinned, names)
-
-
-def split_training_rows(
-    spark: SparkSession, spec: Spec, pinned: TrainingSet, validation_start: date, validation_end: date
-) -> TrainingRows:
-    """The same rows by part: in memory, or past the spec's budget streamed from the table's files."""
-    return training_rows(
-        location(spark, pinned.table.name),
-        pinned,
-        (spec.baseline_column, *spec.segments),
-        validation_start,
-        validation_end,
-        len(spec.crosses),
-        spec.training.memory_mb,
-    )
 
 
 def training_manifest(

@@ -3,9 +3,7 @@
 import json
 import os
 import re
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.errors import LakehouseError
+from lakehouse.process import run_process
 from lakehouse.settings import PROJECT_ROOT, settings
 
 # Where the manifest of the production target lies, apart from what an analyst's own dbt leaves in target/.
@@ -138,38 +137,19 @@ def run_dbt(
         command += ["--target", target]
     artifacts = target_path or project / "target"
     before = _modified(artifacts / "run_results.json")
-    lines: list[str] = []
-    with (
-        # A second pipe could fill while the first is read.
-        tempfile.TemporaryFile("w+") as errors,
-        subprocess.Popen(
-            command,
-            cwd=project,
-            env=_environment(project, artifacts) | dict(environment or {}),
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        ) as dbt,
-    ):
-        try:
-            for line in dbt.stdout or ():
-                lines.append(line)
-                if done := node_done(line):
-                    progress(done)
-            dbt.wait()
-        except BaseException:
-            # Left alone it would be waited for, until it has built everything.
-            dbt.kill()
-            raise
-        errors.seek(0)
-        output = "".join([*lines, *errors])
-    if dbt.returncode != 0:
-        shown = "\n".join(output.strip().splitlines()[-_SHOWN_LINES:])
+
+    def tell(line: str) -> None:
+        if done := node_done(line):
+            progress(done)
+
+    dbt = run_process(command, project, _environment(project, artifacts) | dict(environment or {}), tell)
+    if dbt.code != 0:
         raise LakehouseError(
-            f"dbt {' '.join(args)} failed:\n{shown}", f"all of it is in {project / 'logs' / 'dbt.log'}"
+            f"dbt {' '.join(args)} failed:\n{dbt.end(_SHOWN_LINES)}",
+            f"all of it is in {project / 'logs' / 'dbt.log'}",
         )
     ran = _modified(artifacts / "run_results.json") != before
-    return DbtResult(output, _statuses(artifacts / "run_results.json") if ran else {})
+    return DbtResult(dbt.output, _statuses(artifacts / "run_results.json") if ran else {})
 
 
 def node_done(line: str) -> str | None:

@@ -18,7 +18,7 @@ class Shape:
         hidden: widths of the hidden layers of each head.
         heads: MLPs on the same input; their logits are averaged.
         embedding_width: at most so many numbers a category.
-        dropout: after each hidden layer; `input_dropout` on the encoded input.
+        dropout: after each hidden layer; `input_dropout` on the encoded input. Both are rounded to a 256th.
     """
 
     hidden: tuple[int, ...]

@@ -21,6 +21,7 @@ from ml.pinned import pin_differences
 from ml.registry import model_of_run
 from ml.retrain import TRAINER
 from ml.run import TrainingRun, logged_run
+from ml.spec import Spec
 from ml.train import TrainedModel
 from tests.integration.ml.conftest import Platform, build_platform, train_platform
 
@@ -136,6 +137,15 @@ def test_a_model_is_trained_again_by_the_code_that_trained_it(
     assert any("own code" in line for line in said)
     assert any("epoch 6/6" in line for line in said), said
 
+    # It may be from before something became a setting: its spec has none, and its code would refuse it.
+    setting = "    leak_auc: float = Field(default=0.95, gt=0.5, le=1)\n"
+    older = _with_code(run, tmp_path / "older", "ml/spec.py", setting, "")
+    spec = run.manifest.spec.model_dump(mode="json")
+    del spec["leak_auc"]
+    older = replace(older, manifest=older.manifest.model_copy(update={"spec": Spec.model_validate(spec)}))
+    report = reproduce.retrain(spark, older)
+    assert report.identical, report.differences
+
     other = _with_code(run, tmp_path / "other", network, "sum(widths)) ** -0.5", "sum(widths)) ** -0.4")
     found = [difference.what for difference in reproduce.retrain(spark, other).differences]
     assert found[0] == "weights"
@@ -158,9 +168,11 @@ def test_code_that_cannot_train_by_itself_is_replaced_by_this_checkouts(
 
 
 def test_code_that_is_not_what_was_logged_is_not_run(model: TrainedModel, spark: SparkSession) -> None:
-    run = logged_run(model.run_id)
-    altered = reproduce.retrain(spark, replace(run, archive=archive(PROJECT_ROOT / "docs")))
-    assert [found.what for found in altered.differences] == ["archive"]
+    altered = replace(logged_run(model.run_id), archive=archive(PROJECT_ROOT / "docs"))
+    said: list[str] = []
+    report = reproduce.retrain(spark, altered, progress=said.append)
+    assert [found.what for found in report.differences] == ["archive"]
+    assert not any("training" in line and "reading" not in line for line in said), said
 
 
 def test_a_model_with_other_weights_is_told(own: Platform) -> None:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
 from lakehouse.process import run_process
 from lakehouse.settings import PROJECT_ROOT, settings
@@ -45,11 +46,13 @@ def manifest(project: Path = PROJECT_ROOT) -> dict[str, Any]:
     """
     folder = project / PROD_TARGET_DIR.relative_to(PROJECT_ROOT)
     path = folder / "manifest.json"
-    if not path.exists() or path.stat().st_mtime_ns < _changed_at(project):
-        run_dbt(["parse"], target="prod", project=project, target_path=folder)
-        # A parse that finds nothing to do may leave the file as it was.
-        path.touch()
-    return _read(path, path.stat().st_mtime_ns)
+    # Another process may be parsing: dbt writes over the file, and what is read of it meanwhile is a part.
+    with exclusive(folder / "manifest.lock"):
+        if not path.exists() or path.stat().st_mtime_ns < _changed_at(project):
+            run_dbt(["parse"], target="prod", project=project, target_path=folder)
+            # A parse that finds nothing to do may leave the file as it was.
+            path.touch()
+        return _read(path, path.stat().st_mtime_ns)
 
 
 def model(name: str, project: Path = PROJECT_ROOT) -> dict[str, Any]:

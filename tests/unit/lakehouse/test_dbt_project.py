@@ -1,11 +1,15 @@
 """dbt's project as its manifest tells it: roles, documentation, and a manifest that follows the files."""
 
 import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lakehouse.dbt.project import column_roles, manifest, model, node_done, run_dbt
+from lakehouse.dbt import project
+from lakehouse.dbt.project import DbtResult, column_roles, manifest, model, node_done, run_dbt
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
 
@@ -87,6 +91,22 @@ def test_the_manifest_follows_the_files(small_project: Path) -> None:
     assert model("one", small_project)["raw_code"] == "select 1 as x"
     (small_project / "dbt_project" / "one.sql").write_text("select 2 as x")
     assert model("one", small_project)["raw_code"] == "select 2 as x"
+
+
+def test_two_who_ask_for_a_changed_manifest_parse_it_once(
+    small_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[Sequence[str]] = []
+
+    def run(args: Sequence[str], **options: Any) -> DbtResult:
+        parsed.append(args)
+        return run_dbt(args, **options)
+
+    monkeypatch.setattr(project, "run_dbt", run)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(manifest, [small_project, small_project]))
+    assert found[0]["nodes"] == found[1]["nodes"] != {}
+    assert parsed == [["parse"]]
 
 
 def test_what_dbt_refuses_is_told_in_its_words(small_project: Path) -> None:

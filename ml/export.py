@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from lakehouse.delta.table import file_names, location, sql_text
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
+from ml.archive import unpack_files
 from ml.manifest import PinnedTable, load_manifest
 from ml.model.bundle import read_files
 from ml.pinned import pin_differences
@@ -130,9 +131,8 @@ def imported_run(
 def _unpack(path: Path, folder: Path, files: int) -> None:
     try:
         with tarfile.open(path) as tar:
-            tar.extractall(folder, filter="data")
             # A tar that ends between two files is no error to tarfile.
-            found = len(tar.getmembers()) - 1
+            found = unpack_files(tar, folder) - 1
     except (OSError, tarfile.TarError) as error:
         raise LakehouseError(f"{path} is damaged: {error}", "export it again") from error
     if found != files:

@@ -1,7 +1,5 @@
-"""Specs, column roles, splits, what dbt says, and the code's archive."""
+"""Specs, column roles, splits, and what dbt says."""
 
-import io
-import tarfile
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -10,7 +8,6 @@ import pytest
 import yaml
 
 from lakehouse.errors import LakehouseError
-from ml.archive import archive
 from ml.data.columns import columns_from_roles
 from ml.data.training_set import split, start_of_day
 from ml.dbt_models import DbtModels
@@ -146,33 +143,6 @@ def test_roles_are_taken_from_another_model_where_a_column_has_none() -> None:
     own["config"] = {"meta": {"roles_from": "nonsense"}}
     with pytest.raises(LakehouseError, match="dbt has no model nonsense"):
         models.columns("set")
-
-
-def test_an_archive_has_the_working_tree_and_the_same_bytes_each_time(tmp_path: Path) -> None:
-    for name in (
-        "dbt_project.yml",
-        "dbt_project/models/a.sql",
-        "sources/s.yml",
-        "ml/specs/m.yml",
-        "requirements.lock",
-    ):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(name)
-    (tmp_path / "dbt_project" / "target").mkdir()
-    (tmp_path / "dbt_project" / "target" / "manifest.json").write_text("{}")
-    (tmp_path / "secret.env").write_text("no")
-    first = archive(tmp_path)
-    (tmp_path / "dbt_project.yml").touch()
-
-    assert archive(tmp_path) == first
-    assert first[4:8] == bytes(4), "gzip's own time"
-    with tarfile.open(fileobj=io.BytesIO(first)) as tar:
-        assert tar.getnames() == [
-            "dbt_project/models/a.sql", "dbt_project.yml", "ml/specs/m.yml",
-            "requirements.lock", "sources/s.yml",
-        ]  # fmt: skip
-    (tmp_path / "dbt_project" / "models" / "a.sql").write_text("changed")
-    assert archive(tmp_path) != first
 
 
 def test_differences_are_named_by_column() -> None:

@@ -25,7 +25,7 @@ from lakehouse.delta.table import TableVersion, current_version, file_names
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from great_expectations.data_context.data_context.abstract_data_context import AbstractDataContext
 
 # Tables looked at side by side.
 AT_ONCE = 4
@@ -60,15 +60,6 @@ class GateOutcome:
     gate: Gate
     passed: bool
     results: tuple[SuiteResult, ...]
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    suite: Suite
-    version: TableVersion
-    wanted: Sequence[date] | None
-    by_day: "pd.DataFrame | None"
-    divided: Quarantined | None
 
 
 @dataclass(frozen=True)
@@ -113,19 +104,10 @@ def check(
     before = gate_results.states(spark, [suite.table for suite in suites])
     # Small statements that mostly wait for each other's planning: side by side they take half the time.
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="gate") as pool:
-        waiting = [pool.submit(_prepare, spark, suite, before.get(suite.table), days) for suite in suites]
-        prepared = [each.result() for each in waiting]
-    # Great Expectations' context is not made for threads.
-    checked = [
-        _Checked(
-            each.suite,
-            each.version,
-            each.wanted,
-            each.divided,
-            validate(context, spark, each.suite, each.version, each.wanted, each.by_day),
-        )
-        for each in prepared
-    ]
+        waiting = [
+            pool.submit(_look, context, spark, suite, before.get(suite.table), days) for suite in suites
+        ]
+        checked = [each.result() for each in waiting]
     urls = docs.write_pages(
         context, [docs.Page(each.suite, each.version, each.found) for each in checked], run_id
     )
@@ -139,9 +121,13 @@ def check(
     return GateOutcome(gate, all(result.passed for result in results), tuple(results))
 
 
-def _prepare(
-    spark: SparkSession, suite: Suite, state: TableState | None, days: Sequence[date] | None
-) -> _Prepared:
+def _look(
+    context: "AbstractDataContext",
+    spark: SparkSession,
+    suite: Suite,
+    state: TableState | None,
+    days: Sequence[date] | None,
+) -> _Checked:
     version = current_version(spark, suite.table)
     wanted = _days_to_check(spark, suite, version, state, days)
     by_day = profile_by_day(spark, suite, version, wanted) if suite.day is not None else None
@@ -149,7 +135,8 @@ def _prepare(
     if suite.quarantines and by_day is not None:
         rows_in, accepted = int(by_day["row_count"].sum()), int(by_day["accepted_rows"].sum())
         divided = quarantine(spark, suite, version, wanted, rows_in, accepted)
-    return _Prepared(suite, version, wanted, by_day, divided)
+    found = validate(context, spark, suite, version, wanted, by_day)
+    return _Checked(suite, version, wanted, divided, found)
 
 
 def release(spark: SparkSession, gate: Gate, run_id: str = "by hand") -> list[TableVersion]:

@@ -1,6 +1,7 @@
 """Run a suite with Great Expectations against a version of a table, on our Spark Connect session."""
 
 import json
+import threading
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 SAMPLES = 10
 ROW_KEY = "row_key"
+
+# Great Expectations validates in several threads, but declares in one: its context is one dictionary.
+_DECLARING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ def validate(
     the failed ones are asked for the keys of failing rows, as each of those costs jobs of its own.
 
     Args:
-        context: see `expectations.docs.context`.
+        context: see `expectations.docs.context`; several threads may validate different suites with one.
         version: what the table's name stands for now, so that its id need not be checked again.
         days: the days to look at; None looks at all rows.
         by_day: `profile_by_day` of the same days, where the caller has it already.
@@ -174,10 +178,12 @@ def validate(
 def _run_on_rows(
     context: "AbstractDataContext", suite: Suite, rows: DataFrame
 ) -> "list[ExpectationValidationResult]":
-    # No spark_config, persist=False: GX takes the process's session as it is and caches nothing in it.
-    source = context.data_sources.add_or_update_spark("spark", persist=False)
-    asset = source.add_dataframe_asset(suite.name)
-    batch = asset.add_batch_definition_whole_dataframe("rows").get_batch({"dataframe": rows})
+    with _DECLARING:
+        # No spark_config, persist=False: GX takes the process's session as it is and caches nothing in it. A
+        # source has one engine, which holds the batch: each suite has its own.
+        source = context.data_sources.add_or_update_spark(f"spark {suite.name}", persist=False)
+        asset = source.add_dataframe_asset(suite.name)
+        batch = asset.add_batch_definition_whole_dataframe("rows").get_batch({"dataframe": rows})
     return _run(batch, suite, suite.row_expectations, [ROW_KEY])
 
 
@@ -189,9 +195,10 @@ def _run_on_profile(
     frame: "pd.DataFrame",
     key: list[str],
 ) -> "list[ExpectationValidationResult]":
-    source = context.data_sources.add_or_update_pandas("profile")
-    asset = source.add_dataframe_asset(f"{suite.name} {name}")
-    batch = asset.add_batch_definition_whole_dataframe("profile").get_batch({"dataframe": frame})
+    with _DECLARING:
+        source = context.data_sources.add_or_update_pandas(f"profile {suite.name} {name}")
+        asset = source.add_dataframe_asset(f"{suite.name} {name}")
+        batch = asset.add_batch_definition_whole_dataframe("profile").get_batch({"dataframe": frame})
     return _run(batch, suite, expectations, key)
 
 

@@ -54,6 +54,21 @@ def test_failing_rows_are_named_by_key_in_the_message_and_in_data_docs(spark, wr
     assert suite.table.partition(".")[2] in (docs.site_dir() / "index.html").read_text()
 
 
+def test_tables_that_are_checked_side_by_side_get_their_own_results(spark, write, gated) -> None:
+    names = [f"beside_{number}" for number in range(gate.AT_ONCE)]
+    gated(*names)
+    for bad, name in enumerate(names):
+        write(name, [(f"{name}-{row}", "2013-01-01", 9999 if row <= bad else 5) for row in range(len(names))])
+
+    results = gate.check(spark, "features").results
+
+    found = [{each.expectation: each for each in result.failures} for result in results]
+    late = [each["delay_minutes lies between -120 and 2880"] for each in found]
+    assert [each.unexpected for each in late] == [1, 2, 3, 4]
+    for name, each in zip(names, late, strict=True):
+        assert all(str(key["flight_id"]).startswith(name) for key in each.samples)
+
+
 def test_published_stays_on_the_last_good_version_until_it_passes_or_a_person_overrides(
     spark, write, gated
 ) -> None:

@@ -103,6 +103,7 @@ def _show(report: ReproductionReport) -> None:
             "content hash": report.content_hash,
             "level": report.level,
             **({"schema": report.schema} if report.schema else {}),
+            **({"trained by": report.trained_by} if report.trained_by else {}),
             "result": "identical" if report.identical else "NOT identical",
         }
     )

@@ -82,7 +82,7 @@ def unpack_files(tar: tarfile.TarFile, folder: Path) -> int:
     root, count = folder.resolve(), 0
     for member in tar:
         path, content = root / member.name, tar.extractfile(member) if member.isreg() else None
-        if content is None or not path.resolve().is_relative_to(root):
+        if content is None or root not in path.resolve().parents:
             raise LakehouseError(
                 f"the archive's {member.name} is no plain file below its folder",
                 "what this project writes holds none: get the archive again from where it was made",

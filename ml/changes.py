@@ -68,12 +68,13 @@ def environment_changes(before: Environment, after: Environment) -> tuple[Change
 def code_changes(before: bytes, after: bytes) -> tuple[Change, ...]:
     """The files in which two archives of the code differ."""
     was, now = _files(before), _files(after)
-    if not any(name.startswith(_ARCHIVED_LATER) for name in was):
-        # What it was like then is not known.
-        now = {name: text for name, text in now.items() if not name.startswith(_ARCHIVED_LATER)}
+    names = {*was, *now}
+    if not all(any(name.startswith(_ARCHIVED_LATER) for name in files) for files in (was, now)):
+        # What it was like in the older one is not known.
+        names = {name for name in names if not name.startswith(_ARCHIVED_LATER)}
     return tuple(
         _file_change(name, was.get(name), now.get(name))
-        for name in sorted({*was, *now})
+        for name in sorted(names)
         if was.get(name) != now.get(name)
     )
 

@@ -38,6 +38,7 @@ class ReproductionReport:
         differences: empty when identical.
         changes: what is not as it was when the run was made: the causes that a difference can have.
         schema: where a rebuilt training set stays, when it was asked to.
+        trained_by: whose code trained again; None where nothing was trained.
     """
 
     run_id: str
@@ -49,6 +50,7 @@ class ReproductionReport:
     differences: tuple[Difference, ...]
     changes: tuple[Change, ...] = ()
     schema: str | None = None
+    trained_by: str | None = None
 
 
 def compare_content(logged: Content, found: Content) -> tuple[Difference, ...]:

@@ -17,7 +17,7 @@ from ml.manifest import Content, Manifest
 from ml.pinned import is_gone, is_unreadable_file, pin_differences, touched_files
 from ml.rebuild import rebuild_differences, rebuilt
 from ml.report import Difference, ReproductionReport, compare_content
-from ml.retrain import retrain_differences
+from ml.retrain import train_run_again
 from ml.run import TrainingRun
 from ml.tracking import ARCHIVE
 
@@ -64,13 +64,13 @@ def rebuild(
     schema = f"rebuild_{run.run_id[:12]}"
     with rebuilt(spark, manifest, run.archive, schema, keep=keep, progress=progress) as found:
         progress(f"hashing {found.table}")
-        differences = rebuild_differences(spark, manifest, found)
+        differences, trained_by = rebuild_differences(spark, manifest, found), None
         if train:
-            progress("training again")
-            differences += retrain_differences(spark, run, found, changes, threads, progress)
+            again = train_run_again(spark, run, found, changes, threads, progress)
+            differences, trained_by = (*differences, *again.differences), again.trained_by
     if differences:
         changes += touched_files(spark, (pin for pin in manifest.upstream if pin.is_source))
-    return _report(run, level, differences, changes, schema if keep else None)
+    return _report(run, level, differences, changes, schema if keep else None, trained_by)
 
 
 def retrain(
@@ -88,11 +88,11 @@ def retrain(
     manifest = run.manifest
     changes = _changes(spark, run, threads)
     progress(f"reading {manifest.training_set.table} as known on {manifest.as_of}")
-    differences = (*_archive_differences(run), *compare(spark, manifest))
+    differences, trained_by = (*_archive_differences(run), *compare(spark, manifest)), None
     if not any(each.what in ("archive", "table", "log", "file") for each in differences):
-        progress("training again")
-        differences += retrain_differences(spark, run, manifest.pinned, changes, threads, progress)
-    return _report(run, "retrain", differences, changes)
+        again = train_run_again(spark, run, manifest.pinned, changes, threads, progress)
+        differences, trained_by = (*differences, *again.differences), again.trained_by
+    return _report(run, "retrain", differences, changes, trained_by=trained_by)
 
 
 def compare(spark: SparkSession, manifest: Manifest) -> tuple[Difference, ...]:
@@ -118,6 +118,12 @@ def _archive_differences(run: TrainingRun) -> tuple[Difference, ...]:
     return (Difference("archive", ARCHIVE, logged, found),) if found != logged else ()
 
 
+def _code_changes(run: TrainingRun) -> tuple[Change, ...]:
+    """Other files than were archived; an archive that is not the logged one is not looked into."""
+    altered = tuple(Change("code", each.name, each.logged, each.found) for each in _archive_differences(run))
+    return altered or code_changes(run.archive, archive(PROJECT_ROOT))
+
+
 def _source_differences(
     spark: SparkSession, manifest: Manifest, progress: Progress
 ) -> tuple[Difference, ...]:
@@ -136,7 +142,7 @@ def _changes(spark: SparkSession, run: TrainingRun, threads: int | None = None) 
             {pin.name: f"version {pin.version}" for pin in sources},
             {pin.name: f"version {current_version(spark, pin.name).version}" for pin in sources},
         ),
-        *code_changes(run.archive, archive(PROJECT_ROOT)),
+        *_code_changes(run),
         *environment_changes(
             manifest.environment, environment(spark, threads or manifest.spec.training.threads)
         ),
@@ -149,6 +155,7 @@ def _report(
     differences: tuple[Difference, ...],
     changes: tuple[Change, ...],
     schema: str | None = None,
+    trained_by: str | None = None,
 ) -> ReproductionReport:
     return ReproductionReport(
         run_id=run.run_id,
@@ -160,4 +167,5 @@ def _report(
         differences=differences,
         changes=changes,
         schema=schema,
+        trained_by=trained_by,
     )

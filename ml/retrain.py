@@ -1,9 +1,12 @@
 """Train a run's model again: the same rows, spec, seed and threads, by the code that trained it."""
 
+import hashlib
+import math
 import os
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -15,8 +18,10 @@ from lakehouse.settings import settings
 from ml.archive import unpack
 from ml.changes import Change
 from ml.data.training_set import TrainingSet
+from ml.model.bundle import WEIGHTS, read_files
 from ml.report import Difference
 from ml.run import TrainingRun
+from ml.spec import Spec
 from ml.train_again import OUTCOME, TASK, Outcome, Task, train_again
 
 Progress = Callable[[str], None]
@@ -24,19 +29,37 @@ Progress = Callable[[str], None]
 TOLERANCE = 1e-6
 # Folders of the archive whose code trains, and the file that starts it.
 _TRAINS, TRAINER = ("ml/", "lakehouse/"), "ml/train_again.py"
+# Whose code trains.
+SAME = "the run's code, which is this checkout's"
+OWN = "the run's own code, which is not this checkout's"
+TOO_OLD = "this checkout's code: the run's own is too old to train by itself"
+INSTALLED = "this checkout's code: several workers run what is installed"
 # How much of a failed process' output is shown.
 _SHOWN_LINES = 20
 
 
-def retrain_differences(
+@dataclass(frozen=True)
+class Retraining:
+    """What came of training again.
+
+    Args:
+        trained_by: whose code trained, in words; this checkout's with the reason.
+        differences: between the run's model and this one; empty when identical.
+    """
+
+    trained_by: str
+    differences: tuple[Difference, ...]
+
+
+def train_run_again(
     spark: SparkSession,
     run: TrainingRun,
     rows_of: TrainingSet,
     changes: tuple[Change, ...],
     threads: int | None = None,
     progress: Progress = lambda _: None,
-) -> tuple[Difference, ...]:
-    """What differs between the run's model and one trained again.
+) -> Retraining:
+    """Train a run's model again, and compare.
 
     On the same kind of machine the weights must be the same bits, elsewhere metrics within `TOLERANCE`. Where
     this checkout trains by other code, the run's archived code does it, in a process of its own.
@@ -50,16 +73,29 @@ def retrain_differences(
         LakehouseError: the run registered no model, its rows cannot be read, or its code failed.
     """
     task = _task(spark, run, rows_of, threads)
-    files = [change.name for change in changes if change.kind == "code"]
-    is_by_own_code = any(name.startswith(_TRAINS) and name.endswith(".py") for name in files)
-    outcome = _by_own_code(task, run.archive, progress) if is_by_own_code else train_again(task, progress)
-    differences = _metric_differences(run.metrics, outcome.metrics)
-    if not differences and any(change.kind == "machine" for change in changes):
-        return ()
-    if outcome.weights_hash != outcome.logged_weights_hash:
-        differences.insert(0, Difference("weights", "", outcome.logged_weights_hash, outcome.weights_hash))
+    logged_hash = hashlib.sha256(read_files(task.model_folder)[WEIGHTS]).hexdigest()
+    trained_by = _trained_by(task.spec, changes)
+    progress(f"training by {trained_by}")
+    outcome = _by_own_code(task, run.archive, progress) if trained_by == OWN else train_again(task, progress)
+    differences = metric_differences(run.metrics, outcome.metrics)
+    is_elsewhere = any(change.kind == "machine" for change in changes)
+    if outcome.weights_hash != logged_hash and (differences or not is_elsewhere):
+        differences.insert(0, Difference("weights", "", logged_hash, outcome.weights_hash))
         differences.append(Difference("predictions", "largest difference", "0", f"{outcome.furthest:.3g}"))
-    return tuple(differences)
+    return Retraining(trained_by, tuple(differences))
+
+
+def _trained_by(spec: Spec, changes: tuple[Change, ...]) -> str:
+    code = [
+        change
+        for change in changes
+        if change.kind == "code" and change.name.startswith(_TRAINS) and change.name.endswith(".py")
+    ]
+    if not code:
+        return SAME
+    if spec.training.workers > 1:
+        return INSTALLED
+    return TOO_OLD if any(change.name == TRAINER and not change.before for change in code) else OWN
 
 
 def _task(spark: SparkSession, run: TrainingRun, rows_of: TrainingSet, threads: int | None) -> Task:
@@ -83,33 +119,47 @@ def _by_own_code(task: Task, archive: bytes, progress: Progress) -> Outcome:
     """Train in a process that imports what the archive holds."""
     with tempfile.TemporaryDirectory(prefix="lakehouse-retrain-") as scratch:
         folder, code = Path(scratch), unpack(archive, Path(scratch) / "code")
-        if not (code / TRAINER).exists():
-            progress("the run's own code is too old to train by itself: training by this checkout's")
-            return train_again(task, progress)
-        progress("training by the run's own code, which is not this checkout's")
         # As the run logged its spec: its code may not know what has become a setting since.
         (folder / TASK).write_text(task.model_dump_json(exclude_unset=True), encoding="utf-8")
         _run(folder, code, progress)
-        return Outcome.model_validate_json((folder / OUTCOME).read_text(encoding="utf-8"))
+        try:
+            return Outcome.model_validate_json((folder / OUTCOME).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError) as error:
+            raise LakehouseError(
+                f"the run's own code trained, but did not say what came of it: {error}",
+                "check out the run's commit, and run `lakehouse reproduce --retrain` there",
+            ) from error
 
 
 def _run(folder: Path, code: Path, progress: Progress) -> None:
     config = settings()
     # What stands in this checkout's .env.
     told = {f"LAKEHOUSE_{name.upper()}": str(getattr(config, name)) for name in config.model_fields_set}
-    told |= {"LAKEHOUSE_WAREHOUSE": str(config.warehouse.resolve()), "PYTHONPATH": str(code)}
+    # Packages may have been laid over the installed ones.
+    path = os.pathsep.join(filter(None, (str(code), os.environ.get("PYTHONPATH"))))
+    told |= {"LAKEHOUSE_WAREHOUSE": str(config.warehouse.resolve()), "PYTHONPATH": path}
     command = (sys.executable, "-m", "ml.train_again", str(folder))
     training = run_process(command, code, os.environ | told, progress)
-    if training.code != 0:
+    if training.code < 0:
+        raise LakehouseError(
+            f"the run's own code was killed by signal {-training.code}",
+            "signal 9 mostly means that the machine had no memory left: free some, then again",
+        )
+    if training.code > 0:
         raise LakehouseError(
             f"the run's own code failed:\n{training.end(_SHOWN_LINES)}",
             "where a newer package is the cause, install the versions of its archived requirements.lock",
         )
 
 
-def _metric_differences(logged: dict[str, float], found: dict[str, float]) -> list[Difference]:
+def metric_differences(logged: dict[str, float], found: dict[str, float]) -> list[Difference]:
+    """The logged metrics that are missing, or differ by more than `TOLERANCE`; NaN equals NaN only."""
     return [
-        Difference("metric", name, repr(logged[name]), repr(value))
-        for name, value in found.items()
-        if abs(logged[name] - value) > TOLERANCE
+        Difference("metric", name, repr(value), repr(found.get(name)))
+        for name, value in logged.items()
+        if name not in found or not _agree(value, found[name])
     ]
+
+
+def _agree(logged: float, found: float) -> bool:
+    return abs(logged - found) <= TOLERANCE or (math.isnan(logged) and math.isnan(found))

@@ -13,7 +13,6 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from lakehouse.delta.table import TableVersion
-from lakehouse.engine.session import spark_session
 from ml.data.columns import Columns
 from ml.data.tensors import labels_of
 from ml.data.training_rows import scored
@@ -37,7 +36,8 @@ class Task(BaseModel):
         model_folder: the model that the run registered.
     """
 
-    model_config = ConfigDict(frozen=True)
+    # What newer code asks for, and this does not know, must not be left out in silence.
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     spec: Spec
     columns: Columns
@@ -54,16 +54,15 @@ class Outcome(BaseModel):
     """What a training came to.
 
     Args:
-        metrics: of the model that the validation rows chose, on these rows.
-        weights_hash: of the model that would be registered; `logged_weights_hash`: of the one that was.
-        furthest: the largest difference of their scores on the validation rows.
+        metrics: of the model that the validation rows chose, on these rows; NaN where one class is missing.
+        weights_hash: of the model that would be registered.
+        furthest: the largest difference of its scores on the validation rows from those of the one that was.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
 
     metrics: dict[str, float]
     weights_hash: str
-    logged_weights_hash: str
     furthest: float
 
 
@@ -86,17 +85,13 @@ def train_again(task: Task, progress: Callable[[str], None]) -> Outcome:
     return Outcome(
         metrics=metrics(labels_of(validation, str(columns.label)), scores),
         weights_hash=served.weights_hash(),
-        logged_weights_hash=logged.weights_hash(),
         furthest=furthest,
     )
 
 
 def main(folder: Path) -> None:
-    """Train what the folder holds; each line of output is progress."""
+    """Train what the folder holds, by one worker; each line of output is progress."""
     task = Task.model_validate_json((folder / TASK).read_text(encoding="utf-8"))
-    if task.spec.training.workers > 1:
-        # They are started on the active session's engine.
-        spark_session()
     outcome = train_again(task, _tell)
     (folder / OUTCOME).write_text(outcome.model_dump_json(indent=1), encoding="utf-8")
 

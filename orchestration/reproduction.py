@@ -43,6 +43,7 @@ def reproduce_run(context: dg.OpExecutionContext, config: ReproduceConfig) -> No
         "training_set": str(report.table),
         "rows": report.row_count,
         "content_hash": report.content_hash,
+        **({"trained_by": report.trained_by} if report.trained_by else {}),
         "differences": _table(
             [(each.what, each.name, each.logged, each.found) for each in report.differences],
             ("what", "name", "logged", "found"),

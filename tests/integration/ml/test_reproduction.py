@@ -19,10 +19,11 @@ from ml.lineage import pin
 from ml.model.bundle import WEIGHTS
 from ml.pinned import pin_differences
 from ml.registry import model_of_run
-from ml.retrain import TRAINER
+from ml.retrain import INSTALLED, OWN, TOO_OLD, TRAINER
 from ml.run import TrainingRun, logged_run
 from ml.spec import Spec
 from ml.train import TrainedModel
+from ml.train_again import Outcome, Task
 from tests.integration.ml.conftest import Platform, build_platform, train_platform
 
 
@@ -128,13 +129,18 @@ def test_a_model_is_trained_again_by_the_code_that_trained_it(
     network = "ml/model/network.py"
     monkeypatch.setattr("ml.retrain.train_again", lambda *_: pytest.fail("trained by this checkout's code"))
 
-    # Other code that does the same.
+    # Other code that does the same, with a package that PYTHONPATH lays over the installed ones.
+    (tmp_path / "laid").mkdir()
+    (tmp_path / "laid" / "laid_over.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "laid"))
     said: list[str] = []
-    alike = _with_code(run, tmp_path / "alike", network, "class TabularNetwork", "\n\nclass TabularNetwork")
+    new = "import laid_over\n\n\nclass TabularNetwork"
+    alike = _with_code(run, tmp_path / "alike", network, "class TabularNetwork", new)
     report = reproduce.retrain(spark, alike, progress=said.append)
     assert report.identical, report.differences
     assert network in [change.name for change in report.changes if change.kind == "code"]
-    assert any("own code" in line for line in said)
+    assert report.trained_by == OWN
+    assert f"training by {OWN}" in said
     assert any("epoch 6/6" in line for line in said), said
 
     # It may be from before something became a setting: its spec has none, and its code would refuse it.
@@ -154,6 +160,36 @@ def test_a_model_is_trained_again_by_the_code_that_trained_it(
     broken = _with_code(run, tmp_path / "broken", network, "class Shape:", "class Shape(Missing):")
     with pytest.raises(LakehouseError, match=r"own code failed:(.|\n)*name 'Missing' is not defined"):
         reproduce.retrain(spark, broken)
+    killed = _with_code(
+        run, tmp_path / "killed", TRAINER, "    outcome = ", "    os.kill(os.getpid(), 9)\n    _ = "
+    )
+    killed = _with_code(killed, tmp_path / "killing", TRAINER, "import sys\n", "import os\nimport sys\n")
+    with pytest.raises(LakehouseError, match="own code was killed by signal 9"):
+        reproduce.retrain(spark, killed)
+    silent = _with_code(run, tmp_path / "silent", TRAINER, "    main(Path", "    print(Path")
+    with pytest.raises(LakehouseError, match=r"did not say what came of it: .*outcome\.json"):
+        reproduce.retrain(spark, silent)
+
+
+def test_several_workers_train_by_what_is_installed(
+    model: TrainedModel, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _with_code(
+        logged_run(model.run_id), tmp_path, "ml/model/network.py", "class Shape:", "\nclass Shape:"
+    )
+    budget = run.manifest.spec.training.model_copy(update={"workers": 2})
+    spec = run.manifest.spec.model_copy(update={"training": budget})
+    asked: list[Task] = []
+
+    def trained(task: Task, _: object) -> Outcome:
+        asked.append(task)
+        return Outcome(metrics=run.metrics, weights_hash="other", furthest=0.5)
+
+    monkeypatch.setattr("ml.retrain.train_again", trained)
+    report = reproduce.retrain(spark, replace(run, manifest=run.manifest.model_copy(update={"spec": spec})))
+    assert report.trained_by == INSTALLED
+    assert [task.spec.training.workers for task in asked] == [2]
+    assert [found.what for found in report.differences] == ["weights", "predictions"]
 
 
 def test_code_that_cannot_train_by_itself_is_replaced_by_this_checkouts(
@@ -164,15 +200,21 @@ def test_code_that_cannot_train_by_itself_is_replaced_by_this_checkouts(
     said: list[str] = []
     report = reproduce.retrain(spark, _of_code(run, tmp_path), progress=said.append)
     assert report.identical, report.differences
-    assert any("too old to train by itself" in line for line in said)
+    assert report.trained_by == TOO_OLD
+    assert f"training by {TOO_OLD}" in said
 
 
-def test_code_that_is_not_what_was_logged_is_not_run(model: TrainedModel, spark: SparkSession) -> None:
-    altered = replace(logged_run(model.run_id), archive=archive(PROJECT_ROOT / "docs"))
-    said: list[str] = []
-    report = reproduce.retrain(spark, altered, progress=said.append)
+@pytest.mark.parametrize("altered", [archive(PROJECT_ROOT / "docs"), archive(PROJECT_ROOT)[:1000], b""])
+def test_code_that_is_not_what_was_logged_is_not_run(
+    model: TrainedModel, spark: SparkSession, altered: bytes
+) -> None:
+    run, said = replace(logged_run(model.run_id), archive=altered), list[str]()
+    report = reproduce.retrain(spark, run, progress=said.append)
     assert [found.what for found in report.differences] == ["archive"]
-    assert not any("training" in line and "reading" not in line for line in said), said
+    assert [change.name for change in report.changes if change.kind == "code"] == ["code.tar.gz"]
+    assert report.trained_by is None
+    assert not any(line.startswith("training by") for line in said), said
+    assert reproduce.read(spark, run).identical
 
 
 def test_a_model_with_other_weights_is_told(own: Platform) -> None:

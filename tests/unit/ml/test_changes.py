@@ -81,6 +81,7 @@ def test_what_an_old_archive_did_not_take_is_no_change_and_a_new_file_is(tmp_pat
     now = old | {"lakehouse/b.py": "b = 1\n", "packages.yml": "packages: []\n"}
     then = _write(tmp_path / "then", old)
     assert [each.name for each in code_changes(then, _write(tmp_path / "now", now))] == ["packages.yml"]
+    assert [each.name for each in code_changes(_write(tmp_path / "new", now), then)] == ["packages.yml"]
     knowing = _write(tmp_path / "knowing", old | {"lakehouse/c.py": "c = 1\n"})
     assert [each.name for each in code_changes(knowing, _write(tmp_path / "now", now))] == [
         "lakehouse/b.py",

@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from lakehouse.delta.table import location
+from ml.retrain import SAME
 from ml.tracking import artifact
 from orchestration.reproduction import compare_job, reproduce_job
 from tests.integration.ml.conftest import Platform, build_platform, train_platform
@@ -54,6 +55,7 @@ def test_the_report_is_metadata_and_a_difference_fails_the_run(own: Platform) ->
         result = _reproduce(instance, run.run_id, retrain=True)
         metadata = _metadata(result)
         assert metadata["result"].value == "identical"
+        assert metadata["trained_by"].value == SAME
         assert metadata["content_hash"].value == run.manifest.content.rows
 
         next(location(own.spark, own.training).glob("part-*.parquet")).unlink()

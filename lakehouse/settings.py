@@ -29,6 +29,12 @@ class Settings(BaseSettings):
     landing: Path | None = Field(
         default=None, description="Where deliveries arrive; default WAREHOUSE/landing."
     )
+    settle_seconds: float = Field(
+        default=2,
+        ge=0,
+        le=3600,
+        description="A delivered file is taken once it has not changed for so many seconds.",
+    )
     heap_mb: int = Field(
         default_factory=_default_heap_mb, ge=1024, le=262_144, description="Heap of the Spark engine, in MiB."
     )

@@ -7,8 +7,8 @@ A declaration is checked when it is read; what is wrong is named by file and fie
 # pyright: reportUnknownParameterType=false
 
 import re
-from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -20,6 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from lakehouse.errors import LakehouseError
+from lakehouse.ingest.delivery import Delivery, is_revision
+from lakehouse.ingest.periods import PERIOD, parse_period
 from lakehouse.settings import PROJECT_ROOT
 
 ColumnType = Literal["string", "int", "bigint", "double", "boolean", "date", "timestamp"]
@@ -36,12 +38,29 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "timestamp": pa.timestamp("us", "UTC"),
 }
 
+# The ledger, one row per delivery; no source may have its name.
+DELIVERIES = "deliveries"
+# In the quarantine's schema: what a source's table of unreadable rows ends in.
+UNREADABLE = "_unreadable"
+
 _DELIVERY = "{delivery}"
 _SUFFIXES = {"csv": ".csv", "jsonl": ".jsonl", "parquet": ".parquet"}
+# Files that say of the one beside them that it is whole; see complete.py.
+MARKER, MANIFEST = ".done", ".manifest"
+# How many days before its end a delivery may come, where the declaration says nothing.
+_DAYS_AHEAD = {"live": 1, "snapshot": 1, "ahead": 31}
 
 
 class _Declared(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MinRows(_Declared):
+    """The least rows of a delivery, by what it delivers; 0 means that it may be empty."""
+
+    day: int = Field(default=1, ge=0, description="Of a whole day, or a snapshot.")
+    hour: int = Field(default=1, ge=0, description="Of an hour.")
+    other: int = Field(default=1, ge=0, description="Of a delivery beside the regular ones.")
 
 
 class Column(_Declared):
@@ -49,8 +68,16 @@ class Column(_Declared):
 
     name: Name
     type: ColumnType
-    required: bool = Field(default=False, description="A row without a value makes the file refused.")
+    required: bool = Field(default=False, description="A row without a value is quarantined.")
+    name_in_file: Text | None = Field(
+        default=None, description="The column's name in the files, where bronze has another one."
+    )
     description: Text
+
+    @property
+    def delivered_name(self) -> str:
+        """Its name in the files."""
+        return self.name_in_file or self.name
 
 
 class Source(_Declared):
@@ -72,7 +99,36 @@ class Source(_Declared):
     delivery_delay_minutes: int = Field(ge=0, le=7 * 24 * 60)
     keys: list[Name] = Field(min_length=1)
     allow_new_columns: bool = Field(default=False, description="Take up columns that are not declared yet.")
+    complete_when: Literal["settled", "marker", "manifest"] = Field(
+        default="settled",
+        description="settled: the file has stood still; marker: FILE.done lies beside it; manifest: "
+        "FILE.manifest lies beside it, and its row count and SHA-256 are the file's.",
+    )
+    may_be_empty: bool = Field(default=False, description="A delivery without any row is whole.")
+    min_rows: MinRows = Field(
+        default=MinRows(), description="The least rows of a delivery: a number, or one per kind of delivery."
+    )
+    max_bad_share: float = Field(
+        default=0.05, ge=0, le=1, description="A file with a larger share of unreadable rows is refused."
+    )
+    days_ahead: int | None = Field(
+        default=None, ge=0, le=3660, description="How many days before its end a delivery may come."
+    )
     columns: list[Column] = Field(min_length=1)
+
+    @field_validator("name")
+    @classmethod
+    def _is_free(cls, value: str) -> str:
+        if value == DELIVERIES or value.endswith(UNREADABLE):
+            raise ValueError(
+                f"{value} is reserved: bronze.{DELIVERIES} is the ledger, *{UNREADABLE} holds unreadable rows"
+            )
+        return value
+
+    @field_validator("min_rows", mode="before")
+    @classmethod
+    def _of_each_kind(cls, value: object) -> object:
+        return MinRows(day=value, hour=value, other=value) if isinstance(value, int) else value
 
     @field_validator("time_zone")
     @classmethod
@@ -86,10 +142,10 @@ class Source(_Declared):
     @field_validator("columns")
     @classmethod
     def _are_distinct(cls, value: list[Column]) -> list[Column]:
-        names = [column.name for column in value]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"{', '.join(twice)} declared twice")
+        for names in ([column.name for column in value], [column.delivered_name for column in value]):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{', '.join(twice)} declared twice")
         return value
 
     @model_validator(mode="after")
@@ -121,7 +177,28 @@ class Source(_Declared):
         """The declared columns as Arrow types, in declared order."""
         return pa.schema([(column.name, ARROW_TYPES[column.type]) for column in self.columns])
 
-    def deliveries(self, landing: Path, days: tuple[date, date] | None = None) -> list["Delivery"]:
+    @cached_property
+    def folder(self) -> Path:
+        """The folder of its files, below the landing zone."""
+        return Path(self.files).parent
+
+    @cached_property
+    def form(self) -> str:
+        """The form of its files' names, for people."""
+        return Path(self.files).name.replace(_DELIVERY, "YYYY-MM-DD[THH][_note]")
+
+    def least_rows(self, delivery: Delivery) -> int:
+        """How many rows a delivery must have at least, unless it is empty and may be."""
+        if delivery.note is not None:
+            return self.min_rows.other
+        return self.min_rows.day if delivery.period.length == "day" else self.min_rows.hour
+
+    def is_of_the_future(self, delivery: Delivery, now: datetime) -> bool:
+        """Whether a delivery's period ends later than the source may know of."""
+        days = _DAYS_AHEAD[self.arrives] if self.days_ahead is None else self.days_ahead
+        return delivery.period.end(self.time_zone) > now + timedelta(days=days)
+
+    def deliveries(self, landing: Path, days: tuple[date, date] | None = None) -> list[Delivery]:
         """The source's files in the landing zone, by batch id.
 
         Args:
@@ -130,73 +207,68 @@ class Source(_Declared):
         """
         found = [delivery for delivery in map(self.delivery, self._files(landing)) if delivery is not None]
         found.sort(key=lambda delivery: delivery.batch_id)
-        if days is None:
-            return found
+        return found if days is None else self.on_days(found, days)
+
+    def on_days(self, deliveries: Iterable[Delivery], days: tuple[date, date]) -> list[Delivery]:
+        """Those of some deliveries, sorted by batch id, that `deliveries` gives for these days."""
         first, last = days
-        before = [delivery for delivery in found if delivery.day < first]
+        all_of_them = list(deliveries)
+        before = [delivery for delivery in all_of_them if delivery.day < first]
         in_force = before[-1:] if self.arrives == "snapshot" else []
-        return in_force + [delivery for delivery in found if first <= delivery.day <= last]
+        return in_force + [delivery for delivery in all_of_them if first <= delivery.day <= last]
 
     def misnamed(self, landing: Path) -> list[Path]:
         """Files in the source's folder whose name tells no period, so that no one knows what they deliver."""
         return sorted(path for path in self._files(landing) if self.delivery(path) is None)
 
-    def delivery(self, path: Path) -> "Delivery | None":
+    def delivery(self, path: Path) -> Delivery | None:
         """What a file delivers, by its name; None when the name is not one of this source."""
         matched = self._pattern.fullmatch(path.name)
-        if matched is None:
+        if matched is None or is_revision(matched["note"]):
             return None
-        hour = None if matched["hour"] is None else int(matched["hour"])
         try:
-            day = date.fromisoformat(matched["day"])
+            period = parse_period(matched["period"])
         except ValueError:
-            return None
-        if hour is not None and hour > 23:
             return None
         completes = matched["note"] is None and self.arrives != "snapshot"
         return Delivery(
             source=self.name,
             batch_id=path.name.removesuffix(_SUFFIXES[self.format]),
             path=path,
-            day=day,
-            delivered_until=self._end(day, hour) if completes else None,
+            day=period.day,
+            period=period,
+            note=matched["note"],
+            delivered_from=period.start(self.time_zone) if completes else None,
+            delivered_until=period.end(self.time_zone) if completes else None,
         )
+
+    def why_misnamed(self, path: Path) -> str:
+        """Why the name of a file in the source's folder is refused."""
+        matched = self._pattern.fullmatch(path.name)
+        if matched is not None and is_revision(matched["note"]):
+            return "its name ends as a revision's does: give it the name of the first, and supersede that"
+        try:
+            parse_period(matched["period"] if matched else "")
+        except ValueError as error:
+            return f"its name is not of the form {self.form}" + (f": {error}" if matched else "")
+        return f"its name is not of the form {self.form}"
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        period = r"(?P<day>\d{4}-\d{2}-\d{2})(?:T(?P<hour>\d{2}))?(?:_(?P<note>[a-z0-9_]+))?"
+        period = rf"(?P<period>{PERIOD})(?:_(?P<note>[a-z0-9_]+))?"
         return re.compile(period.join(map(re.escape, Path(self.files).name.split(_DELIVERY))))
 
     def _files(self, landing: Path) -> Iterator[Path]:
-        folder = landing / Path(self.files).parent
+        folder = landing / self.folder
         if not folder.is_dir():
             return iter(())
-        # A dot marks what is still being written.
-        return (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-
-    def _end(self, day: date, hour: int | None) -> datetime:
-        hours = 24 if hour is None else hour + 1
-        local = datetime.combine(
-            day + timedelta(days=hours // 24), time(hours % 24), ZoneInfo(self.time_zone)
+        # A dot marks what is still being written; a marker or manifest is of the file beside it.
+        beside = tuple(_SUFFIXES[self.format] + kind for kind in (MARKER, MANIFEST))
+        return (
+            path
+            for path in folder.iterdir()
+            if path.is_file() and not path.name.startswith(".") and not path.name.endswith(beside)
         )
-        return local.astimezone(ZoneInfo("UTC"))
-
-
-class Delivery(_Declared):
-    """One file: a batch, which lands once.
-
-    Args:
-        batch_id: the file's name without its suffix.
-        day: the local day that the name says.
-        delivered_until: UTC instant up to which the source has now told everything; None for a snapshot and
-            for a delivery beside the regular ones, such as corrections.
-    """
-
-    source: str
-    batch_id: str
-    path: Path
-    day: date
-    delivered_until: datetime | None
 
 
 def load_sources(folder: Path = PROJECT_ROOT / "sources") -> dict[str, Source]:

@@ -1,0 +1,62 @@
+"""What a delivered file is by its name, and the names that later contents of it get."""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from lakehouse.ingest.periods import Period
+
+_REVISION = re.compile(r"_r([1-9]\d*)$")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One file: a batch, which lands once.
+
+    Args:
+        batch_id: the file's name without its suffix.
+        day: the local day that the name says.
+        period: the day, or the hour of it.
+        note: what the name says after the period; None for a regular delivery.
+        delivered_from, delivered_until: UTC instants between which the source has now told everything; None
+            for a snapshot and for a delivery beside the regular ones, such as corrections.
+    """
+
+    source: str
+    batch_id: str
+    path: Path
+    day: date
+    period: Period
+    note: str | None
+    delivered_from: datetime | None
+    delivered_until: datetime | None
+
+
+def revision_id(batch_id: str, number: int) -> str:
+    """The batch id of a batch's second content, or a later one: it sorts after the first, and has its day."""
+    return f"{batch_id}_r{number}"
+
+
+def first_id(batch_id: str) -> str:
+    """The batch id of the first content of a revision's file.
+
+    >>> first_id("flight_actuals_2013-10-01_r2"), first_id("flight_actuals_2013-10-01")
+    ('flight_actuals_2013-10-01', 'flight_actuals_2013-10-01')
+    """
+    return _REVISION.sub("", batch_id)
+
+
+def revision_number(batch_id: str) -> int:
+    """Which content of its file a batch is, from 1.
+
+    >>> revision_number("flight_actuals_2013-10-01_r2"), revision_number("flight_actuals_2013-10-01")
+    (2, 1)
+    """
+    matched = _REVISION.search(batch_id)
+    return int(matched[1]) if matched else 1
+
+
+def is_revision(note: str | None) -> bool:
+    """Whether a file's note is what revisions end in, which no file may be called."""
+    return note is not None and _REVISION.search(f"_{note}") is not None

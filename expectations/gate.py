@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
 
-from expectations import gate_results
-from expectations.gate_results import GateRow, TableState
 from expectations.quarantine import Quarantined, quarantine
 from expectations.suite import GATES, DayOf, Gate, Suite
 from expectations.suites import suites_of
 from expectations.validate import Failure, Validation, profile_by_day, validate
+from lakehouse.delta import gate_results
+from lakehouse.delta.gate_results import GateRow, TableState
 from lakehouse.delta.publications import publish
 from lakehouse.delta.table import TableVersion, current_version, file_names
 from lakehouse.errors import LakehouseError
@@ -146,7 +146,7 @@ def release(spark: SparkSession, gate: Gate, run_id: str = "by hand") -> list[Ta
         LakehouseError: a table was never checked, or its last check failed and nobody overrode it.
     """
     states = require_passed(spark, gate)
-    versions = [state.last.table for state in states.values()]
+    versions = [_checked(state).table for state in states.values()]
     publish(spark, versions, gate, run_id)
     return versions
 
@@ -170,7 +170,7 @@ def require_passed(spark: SparkSession, gate: Gate) -> dict[str, TableState]:
     stopped = {table: state for table, state in states.items() if not state.passed}
     if stopped:
         lines = [_describe(table, state) for table, state in stopped.items()]
-        first = next(iter(stopped.values())).last.table
+        first = _checked(next(iter(stopped.values()))).table
         raise LakehouseError(
             f"gate {gate} failed:\n" + "\n".join(lines),
             f"correct the data and run `lakehouse check {gate}`, or let it through by name: "
@@ -195,15 +195,22 @@ def override(spark: SparkSession, table: str, version: int, by: str, reason: str
     state = gate_results.states(spark, [table]).get(table)
     if state is None:
         raise LakehouseError(f"{table} was never checked", "run `lakehouse check` of its gate first")
-    if state.last.table.version != version:
+    last = _checked(state).table
+    if last.version != version:
         raise LakehouseError(
-            f"{table} was last checked at version {state.last.table.version}, not {version}",
+            f"{table} was last checked at version {last.version}, not {version}",
             "look at that check's page in Data Docs before you override it",
         )
     if state.passed:
         raise LakehouseError(f"{table} version {version} has passed: there is nothing to override")
     gate_results.append(spark, gate_results.overridden(state.stopping, by.strip(), reason.strip()))
-    return state.last.table
+    return last
+
+
+def _checked(state: TableState) -> GateRow:
+    if state.last is None:
+        raise LakehouseError("no check of the table has ended", "run `lakehouse check` of its gate")
+    return state.last
 
 
 def _days_to_check(
@@ -214,7 +221,9 @@ def _days_to_check(
     days: Sequence[date] | None,
 ) -> list[date] | None:
     """The days asked for, and those whose files changed since the last check; None for all."""
-    if days is None or suite.day is None or state is None or state.last.table.table_id != version.table_id:
+    if days is None or suite.day is None or state is None or state.last is None:
+        return None
+    if state.last.table.table_id != version.table_id:
         return None
     changed = _changed_days(spark, suite.day, state.last.table, version)
     return None if changed is None else sorted({*days, *changed})

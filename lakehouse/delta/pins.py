@@ -4,26 +4,33 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from lakehouse.delta.publications import published_versions, view_name
 from lakehouse.delta.retention import missing_files, why_unreadable
-from lakehouse.delta.table import TableVersion, create_table, location, table_exists
+from lakehouse.delta.state_table import StateTable, latest
+from lakehouse.delta.table import TableVersion, location
 from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
 
 TABLE = "lakehouse.pins"
 
-_COLUMNS = (
-    ("name", "string not null"),
-    ("table_name", "string not null"),
-    ("table_id", "string not null"),
-    ("version", "bigint not null"),
-    ("reason", "string not null"),
-    ("held_by", "string not null"),
-    ("created_at", "timestamp not null"),
-    ("is_held", "boolean not null"),
+_STATE = StateTable(
+    name=TABLE,
+    columns=(
+        ("name", "string not null", pa.string()),
+        ("table_name", "string not null", pa.string()),
+        ("table_id", "string not null", pa.string()),
+        ("version", "bigint not null", pa.int64()),
+        ("reason", "string not null", pa.string()),
+        ("held_by", "string not null", pa.string()),
+        ("created_at", "timestamp not null", pa.timestamp("us", "UTC")),
+        ("is_held", "boolean not null", pa.bool_()),
+    ),
+    at="created_at",
+    comment="One row when a name takes or lets go a version; the latest counts.",
 )
 
 
@@ -60,8 +67,18 @@ def pins_lock() -> AbstractContextManager[None]:
     return exclusive(settings().engine_dir / "pins.lock")
 
 
-def pin(spark: SparkSession, name: str, version: TableVersion, reason: str, held_by: str) -> Pin:
+def pin(
+    spark: SparkSession,
+    name: str,
+    version: TableVersion,
+    reason: str,
+    held_by: str,
+    now: datetime | None = None,
+) -> Pin:
     """Hold a version by a name, until `unpin`.
+
+    Args:
+        now: the time that people are shown; nothing is ordered by it.
 
     Raises:
         LakehouseError: name or reason is missing, the name holds a version already, or the version cannot be
@@ -82,14 +99,11 @@ def pin(spark: SparkSession, name: str, version: TableVersion, reason: str, held
                 f"{version} cannot be pinned: {problem}",
                 f"`describe history {version.name}` tells what there is",
             )
-        if not table_exists(spark, TABLE):
-            comment = "One row when a name takes or lets go a version; the latest counts."
-            create_table(spark, TABLE, _COLUMNS, comment=comment)
-        _append(spark, name, version, reason, held_by, is_held=True)
+        _append(spark, name, version, reason, held_by, now, is_held=True)
         return _held(spark)[name]
 
 
-def unpin(spark: SparkSession, name: str, held_by: str) -> Pin:
+def unpin(spark: SparkSession, name: str, held_by: str, now: datetime | None = None) -> Pin:
     """Let go what a name holds; that it did so stays written down.
 
     Returns:
@@ -102,7 +116,7 @@ def unpin(spark: SparkSession, name: str, held_by: str) -> Pin:
         held = _held(spark).get(name)
         if held is None:
             raise LakehouseError(f"there is no pin {name}", "`lakehouse pins` lists all")
-        _append(spark, name, held.version, held.reason, held_by, is_held=False)
+        _append(spark, name, held.version, held.reason, held_by, now, is_held=False)
         return held
 
 
@@ -120,28 +134,37 @@ def own_needs(spark: SparkSession) -> list[Need]:
 
 
 def _held(spark: SparkSession) -> dict[str, Pin]:
-    if not table_exists(spark, TABLE):
-        return {}
-    latest = f"select name, max_by(struct(*), created_at) as latest from {TABLE} group by name"
-    rows = spark.sql(f"{latest} having latest.is_held").collect()
     return {
-        str(row["name"]): Pin(
+        row["name"]: Pin(
             row["name"],
-            TableVersion(
-                row["latest"]["table_name"], row["latest"]["table_id"], int(row["latest"]["version"])
-            ),
-            row["latest"]["reason"],
-            row["latest"]["held_by"],
-            row["latest"]["created_at"].astimezone(UTC),
+            TableVersion(row["table_name"], row["table_id"], int(row["version"])),
+            row["reason"],
+            row["held_by"],
+            row["created_at"].astimezone(UTC),
         )
-        for row in rows
+        for row in latest(_STATE.read(spark), "name")
+        if row["is_held"]
     }
 
 
 def _append(
-    spark: SparkSession, name: str, version: TableVersion, reason: str, held_by: str, *, is_held: bool
+    spark: SparkSession,
+    name: str,
+    version: TableVersion,
+    reason: str,
+    held_by: str,
+    now: datetime | None,
+    *,
+    is_held: bool,
 ) -> None:
-    now = datetime.now(UTC)
-    row = (name, version.name, version.table_id, version.version, reason, held_by, now, is_held)
-    schema = ", ".join(f"{column} {sql_type}" for column, sql_type in _COLUMNS)
-    spark.createDataFrame([row], schema).coalesce(1).writeTo(TABLE).append()
+    row = {
+        "name": name,
+        "table_name": version.name,
+        "table_id": version.table_id,
+        "version": version.version,
+        "reason": reason,
+        "held_by": held_by,
+        "created_at": now or datetime.now(UTC),
+        "is_held": is_held,
+    }
+    _STATE.append(spark, [row])

@@ -8,41 +8,57 @@ from datetime import UTC, datetime
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from lakehouse.delta.table import TableVersion, check_identity, create_table, id_at, table_exists
+from lakehouse.delta.state_table import StateTable, latest
+from lakehouse.delta.table import TableVersion, check_identity, id_at, table_exists
+from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
+from lakehouse.settings import settings
 
 TABLE = "lakehouse.publications"
 SCHEMA = "published"
 
-_COLUMNS = (
-    ("release_id", "string not null"),
-    ("table_name", "string not null"),
-    ("table_id", "string not null"),
-    ("version", "bigint not null"),
-    ("gate", "string not null"),
-    ("run_id", "string not null"),
-    ("published_at", "timestamp not null"),
+_STATE = StateTable(
+    name=TABLE,
+    columns=(
+        ("release_id", "string not null", pa.string()),
+        ("table_name", "string not null", pa.string()),
+        ("table_id", "string not null", pa.string()),
+        ("version", "bigint not null", pa.int64()),
+        ("gate", "string not null", pa.string()),
+        ("run_id", "string not null", pa.string()),
+        ("published_at", "timestamp not null", pa.timestamp("us", "UTC")),
+    ),
+    at="published_at",
+    comment="One row per table and release; the latest is what readers see.",
 )
 # What a view shows is kept in its properties, so that a stale one is noticed without parsing its SQL.
 _SHOWN_VERSION = "lakehouse.version"
 _SHOWN_ID = "lakehouse.table_id"
 
 
-def publish(spark: SparkSession, versions: Sequence[TableVersion], gate: str, run_id: str) -> str:
+def publish(
+    spark: SparkSession,
+    versions: Sequence[TableVersion],
+    gate: str,
+    run_id: str,
+    now: datetime | None = None,
+) -> str:
     """Tell readers of these versions, all at once: one commit to `lakehouse.publications`, then their views.
 
-    The commit is the release. Views that a crash left behind are re-made by the next call of any function
-    here. Publishing what is published already commits nothing.
+    The commit is the release. Views that a crash left behind are replaced by the next call of any function
+    here but `releases`. Publishing what is published already commits nothing.
+
+    Args:
+        now: the time that people are shown; nothing is ordered by it.
 
     Returns:
         the release's id: the new one, or the one in force.
 
     Raises:
-        LakehouseError: nothing was given, two tables would share a view, or one was dropped and made anew.
+        LakehouseError: nothing was given, two tables would share a view, or one was dropped and recreated.
     """
     if not versions:
         raise LakehouseError(f"the gate {gate} has nothing to publish", "name at least one table version")
-    _create(spark)
     before = _releases(spark)
     for version in versions:
         check_identity(spark, version)
@@ -51,42 +67,39 @@ def publish(spark: SparkSession, versions: Sequence[TableVersion], gate: str, ru
         restore_views(spark)
         return before[versions[0].name][1]
     release_id = str(uuid.uuid4())
-    now = datetime.now(UTC)
-    rows = [
-        {
-            "release_id": release_id,
-            "table_name": version.name,
-            "table_id": version.table_id,
-            "version": version.version,
-            "gate": gate,
-            "run_id": run_id,
-            "published_at": now,
-        }
-        for version in versions
-    ]
-    spark.createDataFrame(pa.Table.from_pylist(rows, _ARROW)).coalesce(1).writeTo(TABLE).append()
+    published_at = now or datetime.now(UTC)
+    _STATE.append(
+        spark,
+        [
+            {
+                "release_id": release_id,
+                "table_name": version.name,
+                "table_id": version.table_id,
+                "version": version.version,
+                "gate": gate,
+                "run_id": run_id,
+                "published_at": published_at,
+            }
+            for version in versions
+        ],
+    )
     restore_views(spark)
     return release_id
 
 
-_ARROW = pa.schema(
-    [
-        ("release_id", pa.string()),
-        ("table_name", pa.string()),
-        ("table_id", pa.string()),
-        ("version", pa.int64()),
-        ("gate", pa.string()),
-        ("run_id", pa.string()),
-        ("published_at", pa.timestamp("us", "UTC")),
-    ]
-)
+def releases(spark: SparkSession) -> dict[str, TableVersion]:
+    """The version in force of each table that was ever published, by name; no view is looked at or touched.
+
+    A table that was dropped, or recreated, since stands here too: it was published. `read_at` refuses it.
+    """
+    return {name: version for name, (version, _) in _releases(spark).items()}
 
 
 def published_version(spark: SparkSession, name: str) -> TableVersion:
     """The version of `schema.table` that readers are told of, its view restored if a crash left it behind.
 
     Raises:
-        LakehouseError: it was never published, or was dropped and made anew since.
+        LakehouseError: it was never published, or was dropped and recreated since.
     """
     found = restore_views(spark).get(name)
     if found is None:
@@ -100,7 +113,7 @@ def published_version(spark: SparkSession, name: str) -> TableVersion:
 def published_versions(spark: SparkSession) -> list[TableVersion]:
     """All that readers were told of, by name, their views restored if a crash left some behind.
 
-    A table that was dropped, or made anew, since stands here too: it was published. `read_at` refuses it.
+    See `releases`.
     """
     return sorted(restore_views(spark).values())
 
@@ -117,21 +130,26 @@ def view_name(name: str) -> str:
 def restore_views(spark: SparkSession) -> dict[str, TableVersion]:
     """Make each view show the version in force; one that does, or whose table is gone, is left alone.
 
+    One process at a time, by the releases as they are then: none sets a view back to what it read earlier.
+
     Returns:
         the version in force of each table, by name.
     """
-    found = {name: version for name, (version, _) in _releases(spark).items()}
-    shown = _shown(spark) if found else {}
-    for version in found.values():
-        is_stale = shown.get(view_name(version.name)) != (version.table_id, version.version)
-        if is_stale and _stands(spark, version):
-            spark.sql(
-                f"create or replace view {view_name(version.name)} "
-                f"comment '{version.name}, the version that passed its gate' "
-                f"tblproperties ('{_SHOWN_ID}' = '{version.table_id}', "
-                f"'{_SHOWN_VERSION}' = '{version.version}') "
-                f"as select * from {version.name} version as of {version.version}"
-            )
+    with exclusive(settings().engine_dir / "views.lock"):
+        found = releases(spark)
+        if found:
+            spark.sql(f"create schema if not exists {SCHEMA}")
+        shown = _shown(spark) if found else {}
+        for version in found.values():
+            is_stale = shown.get(view_name(version.name)) != (version.table_id, version.version)
+            if is_stale and _stands(spark, version):
+                spark.sql(
+                    f"create or replace view {view_name(version.name)} "
+                    f"comment '{version.name}, the version that passed its gate' "
+                    f"tblproperties ('{_SHOWN_ID}' = '{version.table_id}', "
+                    f"'{_SHOWN_VERSION}' = '{version.version}') "
+                    f"as select * from {version.name} version as of {version.version}"
+                )
     return found
 
 
@@ -151,37 +169,19 @@ def _shown(spark: SparkSession) -> dict[str, tuple[str, int]]:
     return found
 
 
-def _create(spark: SparkSession) -> None:
-    if not table_exists(spark, TABLE):
-        create_table(
-            spark, TABLE, _COLUMNS, comment="One row a table and release; the latest is what readers see."
-        )
-    spark.sql(f"create schema if not exists {SCHEMA}")
-
-
 def _by_name(versions: Sequence[TableVersion]) -> dict[str, TableVersion]:
     return {version.name: version for version in versions}
 
 
 def _releases(spark: SparkSession) -> dict[str, tuple[TableVersion, str]]:
     """The version of each table in force, and the release that made it so."""
-    if not table_exists(spark, TABLE):
-        return {}
-    rows = spark.sql(
-        f"""
-        select
-            table_name,
-            max_by(struct(table_id, version, release_id), struct(published_at, release_id)) as latest
-        from {TABLE}
-        group by table_name
-        """
-    ).collect()
+    rows = _STATE.read(spark, columns=("table_name", "table_id", "version", "release_id"))
     return {
-        str(row["table_name"]): (
-            TableVersion(row["table_name"], row["latest"]["table_id"], int(row["latest"]["version"])),
-            str(row["latest"]["release_id"]),
+        row["table_name"]: (
+            TableVersion(row["table_name"], row["table_id"], int(row["version"])),
+            row["release_id"],
         )
-        for row in rows
+        for row in latest(rows, "table_name")
     }
 
 

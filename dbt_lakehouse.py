@@ -28,11 +28,12 @@ class LakehouseEngine(dbtPlugin):
         # dbt-spark asks each session for Hive's catalog; the engine has it, and warns that it is fixed.
         warnings.filterwarnings("ignore", message="Failed to set spark.sql.catalogImplementation")
         # Imported late: dbt loads this module for every command, also those that need no Spark.
+        from lakehouse.dbt import adapter
         from lakehouse.engine.session import spark_session
 
         spark_session()
         _tell_errors_without_plans()
-        _offer_local_commits()
+        adapter.install()
         if command == "generate":
             _tell_rows_and_bytes()
 
@@ -59,26 +60,6 @@ def _tell_errors_without_plans() -> None:
             raise DbtRuntimeError(without_plan(str(error.msg))) from error
 
     Cursor.execute = readable
-
-
-def _offer_local_commits() -> None:
-    """Let macros ask `adapter.local_commits(schema, table, limit)`.
-
-    An increment looks at the last commits of all that it reads. From the log they come in milliseconds, while
-    each `describe history` is a job of Spark. A method of the adapter is the one way from a macro to Python.
-    """
-    from dbt.adapters.base.meta import available
-    from dbt.adapters.spark.impl import SparkAdapter
-
-    from lakehouse.delta.table import local_commits as commits_in_log
-
-    def local_commits(
-        _: SparkAdapter, schema: str, table: str, limit: int | None
-    ) -> list[dict[str, Any]] | None:
-        return commits_in_log(f"{schema}.{table}", limit)
-
-    setattr(SparkAdapter, local_commits.__name__, available.parse_none(local_commits))
-    SparkAdapter._available_ |= {local_commits.__name__}  # pyright: ignore[reportPrivateUsage]
 
 
 def _tell_rows_and_bytes() -> None:

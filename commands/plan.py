@@ -41,13 +41,18 @@ def _row(each: PlannedModel) -> tuple[object, ...]:
     replaced = each.replaced
     return (
         each.table,
-        "nothing to do" if each.idle else each.builds,
+        _what(each),
         _days(each),
         ", ".join(f"{name} ({days})" for name, days in each.because.items()),
         replaced and replaced.files,
         replaced and f"{replaced.rows:,}",
         replaced and f"{replaced.size_bytes / _MIB:.1f}",
     )
+
+
+def _what(each: PlannedModel) -> str:
+    what = "nothing to do" if each.idle else each.builds
+    return f"{what}; SQL changed: --full-refresh is due" if each.sql_changed else what
 
 
 def _days(each: PlannedModel) -> str:

@@ -100,7 +100,7 @@ def feature_rows(models: DbtModels, features_model: str, features: Sequence[str]
 
 def _undeclared(models: DbtModels, features_model: str, rows: Iterable[RowOf]) -> set[str]:
     """Columns of models that the features are built from, and of whose rows nothing is declared."""
-    read = {given.get("model") for given in models.config(features_model).get("reached_by", ())}
+    read = {given.get("model") for given in models.config(features_model).get("inputs", ())}
     others = read - {row.model for row in rows} - {None}
     return {column for model in others for column in set(models.meta(model)) - set(models.grain(model))}
 
@@ -216,7 +216,7 @@ def _where(of: FeaturesDay, row: FoundRow) -> DataFrame:
     wanted = {**row.key}
     if row.of.time is not None:
         wanted[row.of.time] = row.known_at
-    elif of.models.config(row.of.model).get("day") == of.column:
+    elif of.models.config(row.of.model).get("event_date") == of.column:
         wanted[of.column] = of.day.isoformat()
     return with_key(of.spark.sql(f"select * from {row.table}{at}"), wanted)
 
@@ -233,7 +233,7 @@ def _with_values(of: FeaturesDay, row: FoundRow, found: Sequence[Values], values
         read = source_days(manifest, of.log, of.model, of.table.version, of.day, of.day, through_tables=False)
         days = tuple(each for each in read if each.table in upstream)
         return replace(row, days=days, direct=days)
-    day = date.fromisoformat(found[0][of.models.config(model)["day"]])
+    day = date.fromisoformat(found[0][of.models.config(model)["event_date"]])
     days, direct = (
         source_days(manifest, of.log, model, row.version, day, day, through_tables=through)
         for through in (True, False)

@@ -1,5 +1,6 @@
 """Batch scoring: a range of days in one Spark job, written once however often it is asked for."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -163,8 +164,24 @@ def _add_columns(spark: SparkSession, table: str, scored: DataFrame) -> None:
 def _write(
     spark: SparkSession, spec: Spec, columns: Columns, scored: DataFrame, start: date, end: date
 ) -> int:
-    """Insert what is not there yet; with nothing to insert, Delta makes no version."""
+    """Insert what is not there yet; with nothing to insert, Delta makes no version.
+
+    The commit notes the days that were scored: marts find by it what is new, without a look at all scores.
+    """
     table = spec.predictions_table
+    spark.conf.set(_USER_METADATA, json.dumps({"days": [[start.isoformat(), end.isoformat()]]}))
+    try:
+        return _merge(spark, table, columns, scored, start, end)
+    finally:
+        spark.conf.unset(_USER_METADATA)
+
+
+_USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+
+
+def _merge(
+    spark: SparkSession, table: str, columns: Columns, scored: DataFrame, start: date, end: date
+) -> int:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             merged = spark.sql(

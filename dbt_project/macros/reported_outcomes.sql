@@ -9,9 +9,7 @@
     flight_id,
     known_at,
     max(if(event_type = 'arrived', delay_minutes, null)) as arr_delay_minutes
-  from {{ ref('int_flight_events') }}
-  where
-    {{ in_days('flight_date') }}
-    and event_type in ('arrived', 'cancelled')
+  from {{ days_of('int_flight_events') }}
+  where event_type in ('arrived', 'cancelled')
   group by flight_id, known_at
 {%- endmacro %}

@@ -1,45 +1,79 @@
-"""The commits of tables, and what the builds of dbt's incremental models noted in them.
+"""The commits of tables, and what builds and deliveries noted in them.
 
-The form of a note stands in `dbt_project/macros/increments/plan_days.sql`.
-"""
+A build of an incremental model notes in its commit (Delta's userMetadata, which lands with the rows or not at all):
+
+    {"days": [["2013-09-03", "2013-09-05"]],           the days that it replaced, or "all"
+     "read": {"bronze.flight_actuals": {"version": 41, "at": "…"},   the version of each input that it read, and
+              "int_flights": {"version": 7, "at": "…"}},             when that was committed
+     "frontier": {"until": "…", "day": "2013-09-05"},  the frontier of deliveries, where the model keeps to it
+     "sql": "3f5c…"}                                   the checksum of the SQL that made all of its rows
+
+A delivery notes the batches that it offered: {"batches": ["flight_actuals_2013-09-03"]}; scoring the days that it scored.
+"""  # noqa: E501
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
 from pyspark.sql import SparkSession
 
+from lakehouse.dbt.days import Ranges, from_text
 from lakehouse.delta.table import TableVersion, local_commits
+
+# Operations that leave the rows as they are.
+_HARMLESS = frozenset(
+    {
+        "CHANGE COLUMN", "CHANGE COLUMNS", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD CONSTRAINT",
+        "DROP CONSTRAINT", "UPGRADE PROTOCOL", "OPTIMIZE", "VACUUM START", "VACUUM END", "COMPUTE STATS",
+        "CLUSTER BY", "SET TABLE COMMENT", "ADD COLUMNS",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit of a table, and what a build noted in it.
+    """A commit of a table, and what was noted in it.
 
     Args:
-        at: when it was made, UTC.
-        note: None without one.
+        at: when it was made, UTC; with the version it tells a table from another one of its name.
+        changes_rows: whether it may have changed any row.
+        metadata: Delta's userMetadata, where that is a JSON object.
     """
 
     version: int
     at: datetime
-    note: Mapping[str, Any] | None = None
+    changes_rows: bool = True
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def note(self) -> Mapping[str, Any] | None:
+        """What a build noted; None without one."""
+        return self.metadata if "read" in self.metadata else None
 
     @property
     def read(self) -> Mapping[str, Any]:
         """The version and time of each input that the build read, by `source.table` or the model's name."""
         return self.note["read"] if self.note is not None else {}
 
+    @property
+    def batches(self) -> Sequence[str] | None:
+        """The batches that a delivery offered; None where none are named."""
+        return self.metadata.get("batches")
+
+    @property
+    def days(self) -> Ranges | None:
+        """The days whose rows changed; None where that may be any."""
+        days = self.metadata.get("days", "all")
+        return None if days == "all" else from_text(days)
+
     def wrote(self, first: date | None, last: date | None) -> bool:
         """Whether a build computed one of these days here; None leaves an end open."""
         if self.note is None:
             return False
-        ranges: str | Sequence[Sequence[str]] = self.note["days"]
-        return ranges == "all" or any(
-            (last is None or low <= last.isoformat()) and (first is None or first.isoformat() <= high)
-            for low, high in ranges
+        return self.days is None or any(
+            (last is None or low <= last) and (first is None or first <= high) for low, high in self.days
         )
 
 
@@ -52,9 +86,19 @@ def commits(spark: SparkSession, name: str) -> list[Commit]:
     found = local_commits(name)
     if found is None:
         found = [row.asDict() for row in spark.sql(f"describe history {name}").collect()]
+    return as_commits(found)
+
+
+def as_commits(rows: Iterable[Mapping[str, Any]]) -> list[Commit]:
+    """Rows of `describe history` as commits."""
     return [
-        Commit(int(row["version"]), instant(str(row["timestamp"])), _note(row["userMetadata"]))
-        for row in found
+        Commit(
+            version=int(row["version"]),
+            at=instant(str(row["timestamp"])),
+            changes_rows=row["operation"] not in _HARMLESS,
+            metadata=_parsed(row["userMetadata"]),
+        )
+        for row in rows
     ]
 
 
@@ -63,9 +107,8 @@ def instant(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def _note(metadata: str | None) -> Mapping[str, Any] | None:
-    note: Mapping[str, Any] = json.loads(metadata) if metadata and metadata.startswith("{") else {}
-    return note if "read" in note else None
+def _parsed(metadata: str | None) -> Mapping[str, Any]:
+    return json.loads(metadata) if metadata and metadata.startswith("{") else {}
 
 
 def versions_read(spark: SparkSession, built: TableVersion) -> dict[str, int]:

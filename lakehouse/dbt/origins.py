@@ -8,6 +8,8 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
+from lakehouse.dbt.days import shifted
+from lakehouse.dbt.increments import Input, inputs_of
 from lakehouse.dbt.notes import Commit, Log, instant
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.source import Source
@@ -85,7 +87,7 @@ def source_days(
 ) -> tuple[SourceDays, ...]:
     """The sources' days that days of a model's table go back to.
 
-    Which days of an input reach a day, the model's `reached_by` says; which version of it was read, the note
+    Which days of an input reach a day, the model's `inputs` say; which version of it was read, the note
     of the commit that wrote the day. Nothing is found for a table that dbt's strategy did not write.
 
     Args:
@@ -107,41 +109,39 @@ def _walk(
 ) -> Iterator[SourceDays]:
     node = _node(manifest, model)
     commit = writer(log, f"{node['schema']}.{node['alias']}", version, *days)
-    for given in node["config"].get("reached_by", ()):
-        name, table = _input(manifest, given)
-        seen = commit.read.get(name) if commit else None
-        if seen is None or ("model" in given and not through_tables):
+    inputs = inputs_of(model, node["config"]) if node["config"].get("inputs") else ()
+    for given in inputs:
+        table = _table(manifest, given)
+        seen = commit.read.get(given.name) if commit else None
+        if seen is None or not (given.is_source or through_tables):
             continue
         reached = _looked_back(given, *days)
         held = is_held(log, table, seen)
-        if "source" in given or not held:
-            yield SourceDays(table, int(seen["version"]), given.get("day", ""), *reached, held)
+        if given.is_source or not held:
+            yield SourceDays(table, int(seen["version"]), given.day or "", *reached, held)
         else:
-            yield from _walk(manifest, log, given["model"], int(seen["version"]), reached, through_tables)
+            yield from _walk(manifest, log, given.name, int(seen["version"]), reached, through_tables)
 
 
-def _looked_back(
-    given: Mapping[str, Any], first: date | None, last: date | None
-) -> tuple[date | None, date | None]:
-    """The days of an input that reach these days of the model: the inverse of `before` and `after`."""
-    if "model" in given and "day" in given:
+def _looked_back(given: Input, first: date | None, last: date | None) -> tuple[date | None, date | None]:
+    """The days of an input that rows of these days look back on."""
+    if not given.is_source and given.day is not None:
         # It maps the input's days by what stands in its rows.
         return None, None
-    after, before = given.get("after", 0), given.get("before", 0)
-    low = None if first is None or after == "open" else first - timedelta(days=after)
-    return low, None if last is None else last + timedelta(days=before)
+    low = None if first is None or given.lookback is None else shifted(first, -given.lookback)
+    return low, last
 
 
-def _input(manifest: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[str, str]:
-    """The name of an input in notes, and its table."""
-    if "model" in given:
-        node = _node(manifest, given["model"])
-        return given["model"], f"{node['schema']}.{node['alias']}"
-    owner = given.get("schema", "bronze")
+def _table(manifest: Mapping[str, Any], given: Input) -> str:
+    """The table of an input."""
+    if not given.is_source:
+        node = _node(manifest, given.name)
+        return f"{node['schema']}.{node['alias']}"
+    owner, _, name = given.name.partition(".")
     for source in manifest["sources"].values():
-        if (source["source_name"], source["name"]) == (owner, given["source"]):
-            return f"{owner}.{given['source']}", f"{source['schema']}.{source['identifier']}"
-    raise LakehouseError(f"dbt has no source {owner}.{given['source']}", "`dbt ls` lists all")
+        if (source["source_name"], source["name"]) == (owner, name):
+            return f"{source['schema']}.{source['identifier']}"
+    raise LakehouseError(f"dbt has no source {given.name}", "`dbt ls` lists all")
 
 
 def _node(manifest: Mapping[str, Any], model: str) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from lakehouse.dbt.increments import STRATEGY
 from lakehouse.dbt.project import PROD_TARGET_DIR, run_dbt
 from lakehouse.delta.files import DayRange, Files, local_files
 from lakehouse.engine.session import connect_environment
@@ -19,9 +20,10 @@ class PlannedModel:
 
     Args:
         table: `schema.table`.
-        builds: view, seed and the like; for a table create, replace (a full refresh) or replace_days.
+        builds: view, seed and the like; for a table create, replace (a full refresh) or replace_where.
         everything: all of its rows are computed; else those of `ranges`, first and last day.
         because: each input that asks for it, with the number of its days or "all".
+        sql_changed: whether the rows of its other days were made by other SQL than the model's is now.
         replaced: the files that hold rows of these days now, which the build rewrites; None for what has no
             table yet, or none on this machine.
     """
@@ -32,12 +34,13 @@ class PlannedModel:
     everything: bool
     ranges: tuple[DayRange, ...]
     because: Mapping[str, int | str]
+    sql_changed: bool
     replaced: Files | None
 
     @property
     def idle(self) -> bool:
         """Nothing would be committed."""
-        return self.builds == "replace_days" and not self.everything and not self.ranges
+        return self.builds == STRATEGY and not self.everything and not self.ranges
 
 
 def plan_build(
@@ -113,6 +116,7 @@ def _planned(entry: Mapping[str, Any]) -> PlannedModel:
         everything=everything,
         ranges=() if everything else ranges,
         because=entry["because"],
+        sql_changed=bool(entry["sql_changed"]),
         replaced=(
             local_files(entry["table"], entry["day"], None if everything else ranges)
             if entry["day"]

@@ -1,5 +1,6 @@
-"""The data files of a table, as Delta's log counts them."""
+"""The data files and columns of a table, as Delta's log has them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,6 +10,7 @@ from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from lakehouse.delta.table import local_folder
 
@@ -59,3 +61,53 @@ def may_hold(action: Mapping[str, Any], day: str, ranges: Sequence[DayRange]) ->
     """Whether a file may hold rows of the days, by its statistics; one without them may hold any."""
     low, high = action.get(f"min.{day}"), action.get(f"max.{day}")
     return low is None or high is None or any(first <= high and low <= last for first, last in ranges)
+
+
+@dataclass(frozen=True)
+class TableColumn:
+    """A column, its type as Spark's `describe` writes it."""
+
+    name: str
+    type: str
+    comment: str
+
+
+def local_columns(name: str) -> list[TableColumn] | None:
+    """The columns of a table in our engine's warehouse, in order.
+
+    Returns:
+        None where the table has no folder here, or its log can only be read by Spark.
+    """
+    folder = local_folder(name)
+    if folder is None:
+        return None
+    try:
+        schema = json.loads(DeltaTable(folder, without_files=True).schema().to_json())
+    except DeltaError:
+        return None
+    return [
+        TableColumn(field["name"], _spark_type(field["type"]), str(field["metadata"].get("comment", "")))
+        for field in schema["fields"]
+    ]
+
+
+# Delta's names of types where Spark's SQL has others.
+_SPARK_TYPES = {"long": "bigint", "integer": "int", "short": "smallint", "byte": "tinyint"}
+
+
+def _spark_type(delta: Any) -> str:
+    """A type of Delta's schema as SQL writes it.
+
+    >>> _spark_type({"type": "array", "elementType": "long", "containsNull": True})
+    'array<bigint>'
+    """
+    if isinstance(delta, str):
+        return _SPARK_TYPES.get(delta, delta)
+    match delta["type"]:
+        case "array":
+            return f"array<{_spark_type(delta['elementType'])}>"
+        case "map":
+            return f"map<{_spark_type(delta['keyType'])},{_spark_type(delta['valueType'])}>"
+        case _:
+            fields = (f"{each['name']}:{_spark_type(each['type'])}" for each in delta["fields"])
+            return f"struct<{','.join(fields)}>"

@@ -7,11 +7,15 @@
   columns it selects.
 -#}
 {% macro spark__create_table_as(temporary, relation, compiled_code, language='sql') -%}
-  {%- if temporary -%}
+  {%- set plan = day_plan() -%}
+  {%- if temporary and plan and plan.is_idle and not plan.sql_changed and not flags.EMPTY -%}
+    {#- Nothing is computed: what the table holds says enough of its columns. -#}
+    {{ create_temporary_view(relation, 'select * from ' ~ this ~ ' where false') }}
+  {%- elif temporary -%}
     {{ create_temporary_view(relation, compiled_code) }}
   {%- else -%}
     {%- set columns = prepare_columns(relation, compiled_code) -%}
-    {{ create_delta_table(relation, columns) }}
+    {{ create_delta_table(relation, columns, plan.note if plan else none) }}
   {%- endif -%}
 {%- endmacro %}
 
@@ -22,6 +26,12 @@
 {% macro prepare_columns(relation, compiled_code) -%}
   {%- do run_query('create or replace temporary view ' ~ new_rows(relation) ~ ' as\n' ~ compiled_code) -%}
   {%- set columns = columns_of(new_rows(relation)) -%}
+  {%- do check_contract(columns) -%}
+  {%- do return(columns) -%}
+{%- endmacro %}
+
+{#- Refuses columns that are not those of the model's YAML, where its contract is enforced. -#}
+{% macro check_contract(columns) -%}
   {%- if config.get('contract').enforced -%}
     {%- set declared = [] -%}
     {%- for column in model.columns.values() -%}
@@ -35,7 +45,6 @@
       {%- do exceptions.raise_contract_error(declared, found) -%}
     {%- endif -%}
   {%- endif -%}
-  {%- do return(columns) -%}
 {%- endmacro %}
 
 {% macro contract_entry(name, data_type) -%}
@@ -48,6 +57,10 @@
 
 {#- The columns of a table or view, in order: {name, type, comment}. -#}
 {% macro columns_of(relation) -%}
+  {%- set columns = adapter.local_columns(relation) if relation is not string else none -%}
+  {%- if columns is not none -%}
+    {%- do return(columns) -%}
+  {%- endif -%}
   {%- set columns = [] -%}
   {%- for row in run_query('describe ' ~ relation).rows -%}
     {#- What follows the columns (clustering, partitions) starts with an empty row or a heading. -#}
@@ -72,7 +85,7 @@
     commit_note: text stored with the Delta commit (its userMetadata).
 -#}
 {% macro create_delta_table(relation, columns, commit_note=none) -%}
-  {%- set day = config.get('day') -%}
+  {%- set day = config.get('event_date') -%}
   {%- set cluster_by = config.get('cluster_by', [day] if day else []) -%}
   {%- set commented = '`' ~ relation.identifier ~ '__commented`' -%}
   {%- set names = columns | map(attribute='name') | list -%}

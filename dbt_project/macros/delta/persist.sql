@@ -6,6 +6,11 @@
 {% macro spark__persist_constraints(relation, model) -%}{%- endmacro %}
 
 {% macro spark__persist_docs(relation, model, for_relation, for_columns) -%}
+  {%- set plan = day_plan() -%}
+  {%- if plan -%}
+    {#- The materialization asks this last: what it computed stands in dbt's line of the model. -#}
+    {%- do store_raw_result('main', message=plan.summary, code=none, rows_affected=none) -%}
+  {%- endif -%}
   {%- if for_columns and config.persist_column_docs() and model.columns
       and config.get('materialized') in ['table', 'incremental'] -%}
     {%- set changed = [] -%}

@@ -7,7 +7,7 @@
   Args:
     keys: columns of int_flight_outcomes that make the entity, as ['dest_code']; rows without one are left out.
     hours: lengths of the windows in hours. A day's rows look back on the day before, from 21 hours on on two (a day
-           may have 23 hours): the model's reached_by says `after` accordingly.
+           may have 23 hours): the model's inputs say `lookback` accordingly.
   Makes the CTEs of a model up to `arrival_windows`, with the keys, as_of, as_of_date, and for each window of N hours
     en_route_minutes_Nh         mean of the minutes that the flights lost between departure and arrival
     air_time_excess_minutes_Nh  mean of their minutes in the air beside what the distance takes
@@ -15,7 +15,6 @@
 -#}
 {% macro arrival_windows(keys, hours) -%}
 {%- set step = var('grid_minutes', 15) * 60 -%}
-{%- set days_before = (hours | max + 3) // 24 + 1 -%}
 arrivals as (
     select
         {{ keys | join(',\n        ') }},
@@ -23,10 +22,9 @@ arrivals as (
         (unix_seconds(known_at) + {{ step - 1 }}) div {{ step }} * {{ step }} as as_of_second,
         en_route_delay_minutes,
         air_time_excess_minutes
-    from {{ ref('int_flight_outcomes') }}
+    from {{ days_of('int_flight_outcomes', reads_back=(hours | max + 3) // 24 + 1) }}
     where
-        {{ in_days('known_date', before=days_before) }}
-        and en_route_delay_minutes is not null
+        en_route_delay_minutes is not null
         and air_time_excess_minutes is not null
         and {{ keys | join(' is not null and ') }} is not null
 ),
@@ -98,10 +96,9 @@ arrival_windows as (
         {{- ',' if not loop.last }}
         {%- endfor %}
     from windows
-    cross join {{ ref('stg_delivery_watermark') }} as watermark
     where
         {{ in_days('windows.as_of_date') }}
         -- A delivery until an instant holds what became known before it, not at it.
-        and windows.as_of < watermark.delivered_until
+        and windows.as_of < {{ delivered_until() }}
 )
 {%- endmacro %}

@@ -19,8 +19,7 @@ entity_days as (
     select distinct
         {{ keys | join(',\n        ') }},
         flight_date as as_of_date
-    from {{ ref('int_flights') }}
-    where {{ in_days('flight_date') }}
+    from {{ days_of('int_flights') }}
 ),
 
 facts as (
@@ -32,8 +31,7 @@ facts as (
         int(arr_delay_minutes >= 15) as late,
         greatest(-30, least(120, arr_delay_minutes)) as delay,
         0 as is_asked
-    from {{ ref('int_flight_outcomes') }}
-    where {{ in_days('known_date', before=days | max) }}
+    from {{ days_of('int_flight_outcomes', reads_back=days | max) }}
     union all
     select
         {{ keys | join(',\n        ') }},
@@ -112,12 +110,11 @@ daily_history as (
         {%- endfor %}
         {%- endfor %}
     from with_overall as entities
-    cross join {{ ref('stg_delivery_watermark') }} as watermark
     where
         entities.is_overall = 0
         and entities.is_asked = 1
         -- A delivery until an instant holds what became known before it, not at it.
-        and {{ morning('entities.as_of_date') }} < watermark.delivered_until
+        and {{ morning('entities.as_of_date') }} < {{ delivered_until() }}
 )
 {%- endmacro %}
 

@@ -29,8 +29,7 @@ flights as (
         flight_date,
         {{ keys | join(',\n        ') }},
         sched_dep_at
-    from {{ ref('int_flights') }}
-    where {{ in_days('flight_date', before=1) }}
+    from {{ days_of('int_flights', reads_back=1) }}
 ),
 
 reports as (
@@ -39,10 +38,8 @@ reports as (
         event_type,
         known_at,
         delay_minutes
-    from {{ ref('int_flight_events') }}
-    where
-        {{ in_days('known_date', before=1) }}
-        and event_type in ('departed', 'cancelled')
+    from {{ days_of('int_flight_events', reads_back=1) }}
+    where event_type in ('departed', 'cancelled')
 ),
 
 known_departures as (
@@ -140,9 +137,8 @@ instants as (
         grid.as_of_date,
         {% for count in counts %}0 as {{ count }}{{ ', ' if not loop.last }}{% endfor %}
     from grid
-    cross join {{ ref('stg_delivery_watermark') }} as watermark
     -- A delivery until an instant holds what became known before it, not at it.
-    where grid.as_of < watermark.delivered_until
+    where grid.as_of < {{ delivered_until() }}
 ),
 
 counts as (

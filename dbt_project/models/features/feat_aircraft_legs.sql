@@ -1,8 +1,8 @@
 {{
     config(
-        day='known_date',
-        until_watermark=false,
-        reached_by=[{'model': 'int_flight_events', 'after': 3}],
+        event_date='known_date',
+        until_frontier=false,
+        inputs=[{'model': 'int_flight_events', 'lookback': 3}],
     )
 }}
 
@@ -10,10 +10,8 @@ with
 
 -- What is reported of a leg later than this matters to no flight that follows; nothing further back is read.
 reports as (
-    select * from {{ ref('int_flight_events') }}
-    where
-        {{ in_days('known_date', before=3) }}
-        and known_at <= sched_dep_at + interval 48 hours
+    select * from {{ days_of('int_flight_events') }}
+    where known_at <= sched_dep_at + interval 48 hours
 ),
 
 by_instant as (

@@ -1,4 +1,4 @@
-{{ config(reached_by=[{'model': 'int_flight_outcomes', 'after': 1}]) }}
+{{ config(inputs=[{'model': 'int_flight_outcomes', 'lookback': 1}]) }}
 
 with
 

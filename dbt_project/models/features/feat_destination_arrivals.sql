@@ -1,4 +1,4 @@
-{{ config(reached_by=[{'model': 'int_flight_outcomes', 'after': 2}]) }}
+{{ config(inputs=[{'model': 'int_flight_outcomes', 'lookback': 2}]) }}
 
 with
 

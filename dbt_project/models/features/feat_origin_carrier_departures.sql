@@ -1,7 +1,7 @@
 {{
-    config(reached_by=[
-        {'model': 'int_flights', 'after': 1},
-        {'model': 'int_flight_events', 'after': 1},
+    config(inputs=[
+        {'model': 'int_flights', 'lookback': 1},
+        {'model': 'int_flight_events', 'lookback': 1},
     ])
 }}
 

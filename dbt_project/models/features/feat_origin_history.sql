@@ -1,7 +1,7 @@
 {{
-    config(reached_by=[
+    config(inputs=[
         {'model': 'int_flights'},
-        {'model': 'int_flight_outcomes', 'after': 7},
+        {'model': 'int_flight_outcomes', 'lookback': 7},
     ])
 }}
 

@@ -1,12 +1,14 @@
 {{
     config(
-        day='known_date',
-        until_watermark=false,
-        reached_by=[
+        event_date='known_date',
+        until_frontier=false,
+        inputs=[
             {
                 'source': 'weather_observations',
+                'as': 'stg_weather_observations',
                 'day': local_date('observed_at + interval 75 minutes'),
-                'after': 1,
+                'time': 'observed_at',
+                'lookback': 1,
             },
         ],
     )
@@ -15,11 +17,7 @@
 with
 
 observations as (
-    select * from {{ ref('stg_weather_observations') }}
-    where
-        {{ in_days('known_date', before=1) }}
-        -- The same days again, on a column that bronze's files are skipped by.
-        and {{ in_days_of('observed_at', before=2) }}
+    select * from {{ days_of('stg_weather_observations') }}
 ),
 
 with_wind as (

@@ -1,24 +1,24 @@
 {{
     config(
-        day='flight_date',
-        reached_by=[
+        event_date='flight_date',
+        inputs=[
             {'model': 'int_flights'},
-            {'model': 'feat_origin_weather', 'after': 1},
-            {'model': 'feat_origin_departures', 'after': 1},
-            {'model': 'feat_origin_history', 'after': 1},
-            {'model': 'feat_origin_arrivals', 'after': 1},
-            {'model': 'feat_carrier_departures', 'after': 1},
-            {'model': 'feat_carrier_arrivals', 'after': 1},
-            {'model': 'feat_origin_carrier_departures', 'after': 1},
-            {'model': 'feat_carrier_history', 'after': 1},
-            {'model': 'feat_destination_arrivals', 'after': 1},
-            {'model': 'feat_carrier_destination_arrivals', 'after': 1},
-            {'model': 'feat_region_arrivals', 'after': 1},
-            {'model': 'feat_destination_history', 'after': 1},
-            {'model': 'feat_route_history', 'after': 1},
-            {'model': 'feat_flight_history', 'after': 1},
-            {'model': 'feat_aircraft_legs', 'after': 2},
-            {'source': 'aircraft', 'day': local_date('published_at'), 'after': 'open'},
+            {'model': 'feat_origin_weather', 'lookback': 1},
+            {'model': 'feat_origin_departures', 'lookback': 1},
+            {'model': 'feat_origin_history', 'lookback': 1},
+            {'model': 'feat_origin_arrivals', 'lookback': 1},
+            {'model': 'feat_carrier_departures', 'lookback': 1},
+            {'model': 'feat_carrier_arrivals', 'lookback': 1},
+            {'model': 'feat_origin_carrier_departures', 'lookback': 1},
+            {'model': 'feat_carrier_history', 'lookback': 1},
+            {'model': 'feat_destination_arrivals', 'lookback': 1},
+            {'model': 'feat_carrier_destination_arrivals', 'lookback': 1},
+            {'model': 'feat_region_arrivals', 'lookback': 1},
+            {'model': 'feat_destination_history', 'lookback': 1},
+            {'model': 'feat_route_history', 'lookback': 1},
+            {'model': 'feat_flight_history', 'lookback': 1},
+            {'model': 'feat_aircraft_legs', 'lookback': 2},
+            {'source': 'aircraft', 'as': 'stg_aircraft', 'day': local_date('published_at'), 'lookback': 'all'},
         ],
     )
 }}
@@ -26,87 +26,71 @@
 with
 
 scheduled_flights as (
-    select * from {{ ref('int_flights') }}
-    where {{ in_days('flight_date') }}
+    select * from {{ days_of('int_flights') }}
 ),
 
 origin_weather as (
-    select * from {{ ref('feat_origin_weather') }}
-    where {{ in_days('known_date', before=1) }}
+    select * from {{ days_of('feat_origin_weather') }}
 ),
 
 origin_departures as (
-    select * from {{ ref('feat_origin_departures') }}
-    where {{ in_days('as_of_date', before=1) }}
+    select * from {{ days_of('feat_origin_departures') }}
 ),
 
 origin_history as (
-    select * from {{ ref('feat_origin_history') }}
-    where {{ in_days('as_of_date', before=1) }}
+    select * from {{ days_of('feat_origin_history') }}
 ),
 
 origin_arrivals as (
-    select * from {{ ref('feat_origin_arrivals') }}
-    where {{ in_days('as_of_date', before=1) }}
+    select * from {{ days_of('feat_origin_arrivals') }}
 ),
 
 carrier_departures as (
-    select * from {{ ref('feat_carrier_departures') }}
-    where {{ in_days('as_of_date', before=1) }}
+    select * from {{ days_of('feat_carrier_departures') }}
 ),
 
 carrier_arrivals as (
-    select * from {{ ref('feat_carrier_arrivals') }}
-    where {{ in_days('as_of_date', before=1) }}
+    select * from {{ days_of('feat_carrier_arrivals') }}
 ),
 
 origin_carrier_departures as (
-    select * from {{ ref('feat_origin_carrier_departures') }}
-    where {{ in_days('as_of_date', before=1) }}
+    select * from {{ days_of('feat_origin_carrier_departures') }}
 ),
 
 carrier_history as (
-    select * from {{ ref('feat_carrier_history') }}
-    where {{ in_days('as_of_date', before=1) }}
+    select * from {{ days_of('feat_carrier_history') }}
 ),
 
 dest_arrivals as (
-    select * from {{ ref('feat_destination_arrivals') }}
-    where {{ in_days('as_of_date', before=1) }}
+    select * from {{ days_of('feat_destination_arrivals') }}
 ),
 
 carrier_dest_arrivals as (
-    select * from {{ ref('feat_carrier_destination_arrivals') }}
-    where {{ in_days('as_of_date', before=1) }}
+    select * from {{ days_of('feat_carrier_destination_arrivals') }}
 ),
 
 region_arrivals as (
-    select * from {{ ref('feat_region_arrivals') }}
-    where {{ in_days('as_of_date', before=1) }}
+    select * from {{ days_of('feat_region_arrivals') }}
 ),
 
 dest_history as (
-    select * from {{ ref('feat_destination_history') }}
-    where {{ in_days('as_of_date', before=1) }}
+    select * from {{ days_of('feat_destination_history') }}
 ),
 
 route_history as (
-    select * from {{ ref('feat_route_history') }}
-    where {{ in_days('as_of_date', before=1) }}
+    select * from {{ days_of('feat_route_history') }}
 ),
 
 flight_history as (
-    select * from {{ ref('feat_flight_history') }}
-    where {{ in_days('as_of_date', before=1) }}
+    select * from {{ days_of('feat_flight_history') }}
 ),
 
 aircraft_legs as (
-    select * from {{ ref('feat_aircraft_legs') }}
-    where {{ in_days('known_date', before=2) }}
+    select * from {{ days_of('feat_aircraft_legs') }}
 ),
 
 aircraft as (
-    select * from {{ ref('stg_aircraft') }}
+    select * from {{ days_of('stg_aircraft') }}
 ),
 
 holidays as (
@@ -160,8 +144,7 @@ with_schedule as (
 due_flights as (
     select flights.*
     from with_schedule as flights
-    cross join {{ ref('stg_delivery_watermark') }} as watermark
-    where flights.predict_at < watermark.delivered_until
+    where flights.predict_at < {{ delivered_until() }}
 ),
 
 known as (

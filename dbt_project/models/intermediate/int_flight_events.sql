@@ -1,9 +1,14 @@
 {{
     config(
-        day='known_date',
+        event_date='known_date',
         cluster_by=['known_date', 'flight_date'],
-        reached_by=[
-            {'source': 'flight_actuals', 'day': local_date('reported_at + interval 15 minutes')},
+        inputs=[
+            {
+                'source': 'flight_actuals',
+                'as': 'stg_flight_events',
+                'day': local_date('reported_at + interval 15 minutes'),
+                'time': 'reported_at',
+            },
         ],
     )
 }}
@@ -19,8 +24,4 @@ select
     reported_at,
     known_at,
     known_date
-from {{ ref('stg_flight_events') }}
-where
-    {{ in_days('known_date') }}
-    -- The same days again, on a column that bronze's files are skipped by.
-    and {{ in_days_of('reported_at', before=1) }}
+from {{ days_of('stg_flight_events') }}

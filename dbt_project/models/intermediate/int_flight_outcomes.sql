@@ -1,9 +1,9 @@
 {{
     config(
-        day='known_date',
-        reached_by=[
-            {'model': 'int_flight_events', 'after': 3},
-            {'model': 'int_flights', 'after': 3},
+        event_date='known_date',
+        inputs=[
+            {'model': 'int_flight_events', 'lookback': 3},
+            {'model': 'int_flights', 'lookback': 3},
         ],
     )
 }}
@@ -11,17 +11,14 @@
 with
 
 flights as (
-    select * from {{ ref('int_flights') }}
-    where {{ in_days('flight_date', before=3) }}
+    select * from {{ days_of('int_flights') }}
 ),
 
 -- What is reported later than this changes a label, and no history: a flight counts once, as it first
 -- became known, and nothing further back has to be read.
 reports as (
-    select * from {{ ref('int_flight_events') }}
-    where
-        {{ in_days('known_date', before=3) }}
-        and known_at <= sched_dep_at + interval 48 hours
+    select * from {{ days_of('int_flight_events') }}
+    where known_at <= sched_dep_at + interval 48 hours
 ),
 
 first_arrivals as (

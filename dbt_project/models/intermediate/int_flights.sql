@@ -1,9 +1,9 @@
 {{
     config(
-        day='flight_date',
-        reached_by=[
-            {'source': 'flight_schedule', 'day': 'flight_date', 'after': 1},
-            {'source': 'airports', 'day': local_date('published_at'), 'after': 'open'},
+        event_date='flight_date',
+        inputs=[
+            {'source': 'flight_schedule', 'as': 'stg_flight_schedule', 'day': 'flight_date', 'lookback': 1},
+            {'source': 'airports', 'as': 'stg_airports', 'day': local_date('published_at'), 'lookback': 'all'},
         ],
     )
 }}
@@ -11,12 +11,11 @@
 with
 
 schedule as (
-    select * from {{ ref('stg_flight_schedule') }}
-    where {{ in_days('flight_date', before=1) }}
+    select * from {{ days_of('stg_flight_schedule') }}
 ),
 
 airports as (
-    select * from {{ ref('stg_airports') }}
+    select * from {{ days_of('stg_airports') }}
 ),
 
 seeded_time_zones as (

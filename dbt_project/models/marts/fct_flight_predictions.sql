@@ -1,13 +1,11 @@
 {{
     config(
-        day='flight_date',
-        reached_by=[
+        event_date='flight_date',
+        inputs=[
             {
                 'source': 'arrival_delay',
                 'schema': 'predictions',
                 'day': 'flight_date',
-                'ingested_at': 'scored_at',
-                'batch': 'prediction_id',
             },
             {'model': 'int_flight_events', 'day': 'flight_date', 'staged': 'stg_flight_events'},
         ],
@@ -17,8 +15,7 @@
 with
 
 predictions as (
-    select * from {{ source('predictions', 'arrival_delay') }}
-    where {{ in_days('flight_date') }}
+    select * from {{ days_of('arrival_delay', 'predictions') }}
 ),
 
 outcomes as (

@@ -1,10 +1,10 @@
 {{
     config(
-        day='flight_date',
-        reached_by=[
+        event_date='flight_date',
+        inputs=[
             {'model': 'fct_flight_predictions'},
-            {'model': 'int_flight_events', 'day': 'flight_date', 'after': 28, 'staged': 'stg_flight_events'},
-            {'model': 'int_flights'},
+            {'model': 'int_flight_events', 'day': 'flight_date', 'lookback': 28, 'staged': 'stg_flight_events'},
+            {'model': 'int_flights', 'lookback': 28},
         ],
     )
 }}
@@ -24,16 +24,14 @@ predictions as (
         ) + count(*) over (
             partition by model_name, model_version, flight_date, is_late_15 is null, score
         ) - 1 as doubled_rank
-    from {{ ref('fct_flight_predictions') }}
-    where {{ in_days('flight_date') }}
+    from {{ days_of('fct_flight_predictions') }}
 ),
 
 flights as (
     select
         flight_date,
         count(*) as flight_count
-    from {{ ref('int_flights') }}
-    where {{ in_days('flight_date', before=28) }}
+    from {{ days_of('int_flights') }}
     group by flight_date
 ),
 
@@ -42,10 +40,8 @@ arrivals as (
         flight_id,
         flight_date,
         cast(max_by(delay_minutes, known_at) >= 15 as int) as is_late
-    from {{ ref('int_flight_events') }}
-    where
-        {{ in_days('flight_date', before=28) }}
-        and event_type = 'arrived'
+    from {{ days_of('int_flight_events') }}
+    where event_type = 'arrived'
     group by flight_id, flight_date
 ),
 

@@ -1,7 +1,7 @@
 {{
     config(
-        day='flight_date',
-        reached_by=[
+        event_date='flight_date',
+        inputs=[
             {'model': 'flight_features'},
             {'model': 'int_flight_events', 'day': 'flight_date', 'staged': 'stg_flight_events'},
         ],
@@ -11,8 +11,7 @@
 with
 
 flights as (
-    select * from {{ ref('flight_features') }}
-    where {{ in_days('flight_date') }}
+    select * from {{ days_of('flight_features') }}
 ),
 
 reports as (
@@ -20,8 +19,7 @@ reports as (
         flight_id,
         known_at,
         bool_and(event_type = 'cancelled') as is_cancelled
-    from {{ ref('int_flight_events') }}
-    where {{ in_days('flight_date') }}
+    from {{ days_of('int_flight_events') }}
     group by flight_id, known_at
 ),
 

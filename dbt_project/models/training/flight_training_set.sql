@@ -1,7 +1,7 @@
 {{
     config(
-        day='flight_date',
-        reached_by=[
+        event_date='flight_date',
+        inputs=[
             {'model': 'flight_features'},
             {'model': 'int_flight_events', 'day': 'flight_date', 'staged': 'stg_flight_events'},
         ],
@@ -11,8 +11,7 @@
 with
 
 flights as (
-    select * from {{ ref('flight_features') }}
-    where {{ in_days('flight_date') }}
+    select * from {{ days_of('flight_features') }}
 ),
 
 outcomes as (

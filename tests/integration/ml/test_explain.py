@@ -109,10 +109,10 @@ def with_rows(platform: Platform) -> DbtModels:
     """The manifest with models of rows that features come from, and the YAML that says so."""
     schema, manifest = platform.schema, platform.models.manifest
 
-    def node(name: str, grain: list[str], day: str, columns: list[str], *reached_by: Any) -> dict[str, Any]:
+    def node(name: str, grain: list[str], day: str, columns: list[str], *inputs: Any) -> dict[str, Any]:
         model = manifest["nodes"]["model.features"] | {
             "name": name, "alias": name, "columns": {column: {} for column in columns},
-            "config": {"materialized": "incremental", "day": day, "reached_by": list(reached_by)},
+            "config": {"materialized": "incremental", "event_date": day, "inputs": list(inputs)},
         }  # fmt: skip
         tested = {"name": "unique_combination", "kwargs": {"columns": grain}}
         test = {"resource_type": "test", "name": f"u_{name}", "attached_node": f"model.{name}"}
@@ -124,10 +124,10 @@ def with_rows(platform: Platform) -> DbtModels:
     }
     features = manifest["nodes"]["model.features"] | {
         "columns": {name: {"config": {"meta": each}} for name, each in meta.items()},
-        "config": {"materialized": "incremental", "day": "flight_date", "reached_by": [{"model": "wind"}]},
+        "config": {"materialized": "incremental", "event_date": "flight_date", "inputs": [{"model": "wind"}]},
     }
-    by_plan = {"source": "plan", "day": "flight_date", "after": 1}
-    by_wind = {"source": "wind", "day": "to_date(observed_at + interval 1 hour)", "after": 1}
+    by_plan = {"source": "plan", "day": "flight_date", "lookback": 1}
+    by_wind = {"source": "wind", "day": "to_date(observed_at + interval 1 hour)", "lookback": 1}
     nodes = {
         **manifest["nodes"],
         "model.features": features,

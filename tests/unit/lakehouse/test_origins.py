@@ -13,10 +13,10 @@ DAY = date(2013, 3, 10)
 FIRST, SECOND, THIRD = (datetime(2025, 1, hour, tzinfo=UTC) for hour in (1, 2, 3))
 
 
-def model(name: str, *reached_by: Mapping[str, Any]) -> dict[str, Any]:
+def model(name: str, *inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "resource_type": "model", "name": name, "schema": "s", "alias": name,
-        "config": {"reached_by": list(reached_by)},
+        "config": {"inputs": list(inputs)},
     }  # fmt: skip
 
 
@@ -26,15 +26,15 @@ MANIFEST = {
         for name in ("events", "plan", "airports")
     },
     "nodes": {
-        "events": model("int_events", {"source": "events", "day": "told_on", "after": 1}),
+        "events": model("int_events", {"source": "events", "day": "told_on", "lookback": 1}),
         "flights": model(
             "int_flights",
-            {"source": "plan", "day": "planned_on", "before": 1},
-            {"source": "airports", "day": "published_on", "after": "open"},
+            {"source": "plan", "day": "planned_on"},
+            {"source": "airports", "day": "published_on", "lookback": "all"},
         ),
         "history": model(
             "feat_history",
-            {"model": "int_events", "after": 7},
+            {"model": "int_events", "lookback": 7},
             {"model": "int_flights"},
             {"source": "plan", "day": "planned_on"},
         ),
@@ -49,18 +49,22 @@ def note(days: Any, **read: tuple[int, datetime]) -> dict[str, Any]:
     return {"days": days, "read": named}
 
 
+def noted(version: int, at: datetime, metadata: Mapping[str, Any]) -> Commit:
+    return Commit(version, at, metadata=metadata)
+
+
 ELEVENTH = [["2013-03-11", "2013-03-11"]]
 LOGS = {
     "s.feat_history": [
-        Commit(2, THIRD, note(ELEVENTH, int_events=(1, SECOND), int_flights=(0, FIRST))),
+        noted(2, THIRD, note(ELEVENTH, int_events=(1, SECOND), int_flights=(0, FIRST))),
         Commit(1, SECOND),
-        Commit(0, FIRST, note("all", int_events=(0, FIRST), int_flights=(0, FIRST), bronze__plan=(1, FIRST))),
+        noted(0, FIRST, note("all", int_events=(0, FIRST), int_flights=(0, FIRST), bronze__plan=(1, FIRST))),
     ],
     "s.int_events": [
-        Commit(1, SECOND, note([["2013-03-11", "2013-03-12"]], bronze__events=(6, SECOND))),
-        Commit(0, FIRST, note("all", bronze__events=(5, FIRST))),
+        noted(1, SECOND, note([["2013-03-11", "2013-03-12"]], bronze__events=(6, SECOND))),
+        noted(0, FIRST, note("all", bronze__events=(5, FIRST))),
     ],
-    "s.int_flights": [Commit(0, FIRST, note("all", bronze__plan=(2, FIRST), bronze__airports=(0, FIRST)))],
+    "s.int_flights": [noted(0, FIRST, note("all", bronze__plan=(2, FIRST), bronze__airports=(0, FIRST)))],
     "bronze.events": [Commit(6, SECOND), Commit(5, FIRST)],
     "bronze.plan": [Commit(2, FIRST), Commit(1, FIRST)],
     "bronze.airports": [Commit(0, FIRST)],
@@ -71,7 +75,7 @@ def test_a_day_goes_back_to_days_of_sources_at_the_versions_that_its_own_build_r
     assert source_days(MANIFEST, LOGS.__getitem__, "feat_history", 2, DAY, DAY) == (
         SourceDays("bronze.airports", 0, "published_on", None, DAY),
         SourceDays("bronze.events", 5, "told_on", date(2013, 3, 2), DAY),
-        SourceDays("bronze.plan", 2, "planned_on", DAY, date(2013, 3, 11)),
+        SourceDays("bronze.plan", 2, "planned_on", DAY, DAY),
     )
     later = source_days(MANIFEST, LOGS.__getitem__, "feat_history", 2, date(2013, 3, 11), date(2013, 3, 11))
     assert SourceDays("bronze.events", 6, "told_on", date(2013, 3, 3), date(2013, 3, 11)) in later
@@ -84,7 +88,7 @@ def test_only_the_sources_that_a_model_reads_itself() -> None:
 
 
 def test_the_way_ends_at_a_table_that_was_made_anew() -> None:
-    anew = LOGS | {"s.int_flights": [Commit(0, THIRD, note("all", bronze__plan=(9, THIRD)))]}
+    anew = LOGS | {"s.int_flights": [noted(0, THIRD, note("all", bronze__plan=(9, THIRD)))]}
     found = source_days(MANIFEST, anew.__getitem__, "feat_history", 2, DAY, DAY)
     assert [(each.table, each.is_held) for each in found] == [
         ("bronze.events", True), ("bronze.plan", True), ("s.int_flights", False),

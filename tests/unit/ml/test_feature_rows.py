@@ -11,11 +11,11 @@ from ml.feature_rows import RowOf, feature_rows
 
 
 def node(
-    name: str, columns: Mapping[str, Mapping[str, Any]], reached_by: Sequence[Mapping[str, str]] = ()
+    name: str, columns: Mapping[str, Mapping[str, Any]], inputs: Sequence[Mapping[str, str]] = ()
 ) -> dict[str, Any]:
     return {
         "resource_type": "model", "name": name, "schema": "s", "alias": name,
-        "config": {"reached_by": reached_by},
+        "config": {"inputs": inputs},
         "columns": {column: {"config": {"meta": meta}} for column, meta in columns.items()},
     }  # fmt: skip
 

@@ -1,0 +1,22 @@
+{#-
+  The build under way, as Python sees it (lakehouse/dbt/build.py): it knows which version of each input to read, and
+  which days of a model to compute.
+-#}
+{% macro this_build() -%}
+  {%- do return(adapter.this_build(invocation_id, graph, {
+    'command': flags.WHICH,
+    'production': target.name == 'prod',
+    'empty': flags.EMPTY,
+    'time_zone': var('time_zone'),
+    'bronze': var('bronze_schema'),
+    'start_date': var('start_date'),
+    'end_date': var('end_date'),
+  })) -%}
+{%- endmacro %}
+
+{#- Resolves what a production build reads, before its first model is built: on-run-start. -#}
+{% macro begin_build() -%}
+  {%- if execute and flags.WHICH in ['run', 'build', 'snapshot', 'retry'] -%}
+    {%- do this_build().begin() -%}
+  {%- endif -%}
+{%- endmacro %}

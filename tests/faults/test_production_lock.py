@@ -200,3 +200,21 @@ def test_a_fork_that_outlives_its_holder_does_not_keep_the_lock(writers: Writers
     assert line(second) == "in"
     assert fork.is_running() and fork.status() != psutil.STATUS_ZOMBIE
     fork.kill()
+
+
+def test_a_child_of_an_earlier_block_waits_for_a_later_one(writers: Writers) -> None:
+    (writers.warehouse / "child.py").write_text(
+        "import sys\nsys.stdin.readline()\n" + WRITER.format(what="left from before", inside="pass")
+    )
+    parent = writers.run(
+        "import subprocess, sys\n"
+        "from lakehouse.production import production\n"
+        "with production('earlier'):\n"
+        "    child = subprocess.Popen([sys.executable, '-c', open('child.py').read()])\n"
+        "with production('later'):\n"
+        "    print('later', flush=True)\n"
+        "    child.wait()\n"
+    )
+    assert line(parent) == "later"
+    go_on(parent)
+    assert line(parent) == f"waits for process {parent.pid} (later), which writes to production …"

@@ -76,7 +76,7 @@ def _rows(table: str, columns: tuple[str, ...]) -> list[dict[str, Any]]:
     return spark_session().table(table).select(*columns).distinct().toArrow().to_pylist()
 
 
-# A version says the same each time, and most minutes bring none. The id is that of the table which lies there.
+# A version says the same each time, and most minutes bring none. A table that was recreated has another id.
 @lru_cache(maxsize=16)
 def _rows_at(folder: Path, _table_id: str, version: int, columns: tuple[str, ...]) -> list[dict[str, Any]]:
     rows = DeltaTable(folder, version=version).to_pyarrow_table(columns=list(columns))

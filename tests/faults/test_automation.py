@@ -1,7 +1,6 @@
 """The shipped sensor beside a failed run, a late file, a refused one, and a warehouse that has a history."""
 
 import os
-import time
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -73,16 +72,17 @@ class Platform:
         ]
         gate_results.append(self.spark, rows)
 
-    def run_all(self, result: dg.SensorResult, *, fail: bool) -> list[str]:
-        """Dagster's records of the runs that were asked for, as if they had run; returns their ids."""
+    def fail(self, result: dg.SensorResult | dg.SkipReason) -> tuple[str, float]:
+        """The run that was asked for, failed; returns its id, and when that was (seconds since 1970)."""
         from orchestration.definitions import defs
 
-        ids: list[str] = []
-        for request in result.run_requests or []:
-            run = self.instance.create_run_for_job(defs.resolve_job_def("daily"), tags=dict(request.tags))
-            self.instance.report_run_failed(run) if fail else self.instance.report_run_canceled(run)
-            ids.append(run.run_id)
-        return ids
+        assert isinstance(result, dg.SensorResult) and result.run_requests
+        (request,) = result.run_requests
+        run = self.instance.create_run_for_job(defs.resolve_job_def("daily"), tags=dict(request.tags))
+        self.instance.report_run_failed(run)
+        record = self.instance.get_run_record_by_id(run.run_id)
+        assert record is not None and record.end_time is not None
+        return run.run_id, record.end_time
 
 
 @pytest.fixture
@@ -123,23 +123,22 @@ def test_a_day_whose_run_failed_is_asked_for_until_it_is_done(platform: Platform
     platform.deliver(DAY)
     first = tick(platform)
     assert asked(first) == one(DAY)
-    (run_id,) = platform.run_all(first, fail=True)  # type: ignore[arg-type]
+    run_id, ended = platform.fail(first)
 
-    seen = reason(tick(platform))
+    seen = reason(look(platform.instance, ended + 59))
     assert str(DAY) in seen and f"run {run_id[:8]} failed" in seen
-    again = look(platform.instance, time.time() + 61)
+    again = look(platform.instance, ended + 60)
     assert asked(again) == one(DAY)
     assert again.run_requests[0].run_key != first.run_requests[0].run_key  # type: ignore[union-attr,index]
 
     # A run that got as far as bronze: nothing lies in the landing zone that is new, and the day is not done.
     platform.ingest()
-    platform.run_all(again, fail=True)  # type: ignore[arg-type]
-    assert "gate bronze never looked at it" in reason(tick(platform))
-    assert "gate bronze" in reason(look(platform.instance, time.time() + 119))
-    assert asked(look(platform.instance, time.time() + 121)) == one(DAY)
+    _, ended = platform.fail(again)
+    assert "gate bronze never looked at it" in reason(look(platform.instance, ended + 119))
+    assert asked(look(platform.instance, ended + 120)) == one(DAY)
 
     platform.pass_gates([DAY])
-    assert "nothing to do" in reason(look(platform.instance, time.time() + 121))
+    assert "nothing to do" in reason(look(platform.instance, ended + 120))
 
 
 def test_turned_on_for_the_first_time_it_asks_for_what_is_missing(platform: Platform) -> None:
@@ -172,12 +171,12 @@ def test_a_refused_file_starts_no_run_each_minute(platform: Platform) -> None:
     first = tick(platform)
     assert asked(first) == one(DAY)
     assert ingest(platform.spark, ["flight_actuals"]).refused
-    platform.run_all(first, fail=True)  # type: ignore[arg-type]
-    assert path.name in reason(tick(platform))
+    _, ended = platform.fail(first)
+    assert path.name in reason(look(platform.instance, ended + 59))
 
     path.unlink()
     platform.deliver(DAY)
-    assert asked(tick(platform)) == one(DAY), "it was delivered again, and is asked for at once"
+    assert asked(look(platform.instance, ended + 1)) == one(DAY), "it is another file, and not waited for"
 
 
 def test_a_day_without_scores_is_asked_for_where_days_are_scored(platform: Platform) -> None:
@@ -207,8 +206,8 @@ def test_a_failed_gate_is_named_by_its_table(platform: Platform) -> None:
     gate_results.append(platform.spark, [row])
     asking = tick(platform)
     assert asked(asking) == one(DAY)
-    platform.run_all(asking, fail=True)  # type: ignore[arg-type]
-    assert "gate bronze failed on bronze.weather_observations" in reason(tick(platform))
+    _, ended = platform.fail(asking)
+    assert "gate bronze failed on bronze.weather_observations" in reason(look(platform.instance, ended + 1))
 
 
 def test_files_outside_the_graph_are_named(platform: Platform) -> None:

@@ -218,3 +218,31 @@ def test_a_child_of_an_earlier_block_waits_for_a_later_one(writers: Writers) -> 
     assert line(parent) == "later"
     go_on(parent)
     assert line(parent) == f"waits for process {parent.pid} (later), which writes to production …"
+
+
+# A graph of one asset that writes, run as `lakehouse materialize` does; it needs no engine.
+STEP = """
+import dagster as dg
+from orchestration.progress import progress_logger
+from orchestration.run import materialize
+from orchestration.writing import writing
+
+@dg.asset
+def written(context: dg.AssetExecutionContext):
+    with writing(context):
+        print("in", flush=True)
+
+graph = dg.Definitions([written], loggers={"console": progress_logger}, executor=dg.in_process_executor)
+print(list(materialize("*", definitions=graph).materialized), flush=True)
+"""
+
+
+def test_a_step_of_the_graph_waits_for_another_writer_and_says_so(writers: Writers) -> None:
+    holder = writers.start("lakehouse check features")
+    assert line(holder) == "in"
+    step = writers.run("import os; os.dup2(1, 2)\n" + STEP)
+    while "waits for" not in (said := line(step)):
+        assert said and said != "in"
+    assert f"waits for process {holder.pid} (lakehouse check features)" in said
+    go_on(holder)
+    assert [line(step), line(step)] == ["in", "['written']"]

@@ -10,6 +10,7 @@ from expectations.gate import GateOutcome, as_gate
 from expectations.gate import check as check_gate
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
+from lakehouse.production import production
 
 EPILOG = "Example: lakehouse check bronze --start 2013-10-01 --end 2013-10-03"
 
@@ -35,7 +36,8 @@ def check(
     if start is not None:
         days = [(start + timedelta(days=n)).date() for n in range(((end or start) - start).days + 1)]
     progress(f"checking gate {wanted} …")
-    outcome = check_gate(spark_session(), wanted, days, run_id)
+    with production(f"lakehouse check {wanted}", progress):
+        outcome = check_gate(spark_session(), wanted, days, run_id)
     if as_json:
         print_json(outcome)
     else:

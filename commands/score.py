@@ -8,6 +8,7 @@ import typer
 from commands.output import AsJson, facts, print_json, progress
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
+from lakehouse.production import production
 from ml.registry import CHAMPION
 from ml.score import score as score_days
 from ml.spec import load_spec
@@ -28,7 +29,8 @@ def score(
     end = to or day
     if end < day:
         raise LakehouseError(f"--to {end:%Y-%m-%d} lies before --date {day:%Y-%m-%d}")
-    done = score_days(spark_session(), load_spec(spec), day.date(), end.date(), alias, progress)
+    with production(f"lakehouse score {day:%Y-%m-%d}", progress):
+        done = score_days(spark_session(), load_spec(spec), day.date(), end.date(), alias, progress)
     if as_json:
         print_json(done)
         return

@@ -1,10 +1,12 @@
 """Every setting of the platform: type, default, range, and the `LAKEHOUSE_…` variable that changes it."""
 
+from datetime import date
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 import psutil
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lakehouse.errors import LakehouseError
@@ -60,6 +62,27 @@ class Settings(BaseSettings):
         default=365, ge=7, le=36_500, description="How far back Delta's log and deleted files are kept."
     )
 
+    first_day: date = Field(
+        default=date(2013, 1, 1), description="The first day of the graph; earlier deliveries are left."
+    )
+    last_day: date | None = Field(
+        default=date(2013, 12, 31),
+        description="The last day of the graph; `open` ends it tomorrow, with a new day each midnight.",
+    )
+
+    @field_validator("last_day", mode="before")
+    @classmethod
+    def _may_be_open(cls, value: object) -> object:
+        return None if value == "open" else value
+
+    @model_validator(mode="after")
+    def _has_days(self) -> Self:
+        if self.last_day is not None and self.last_day < self.first_day:
+            raise ValueError(
+                f"LAKEHOUSE_LAST_DAY={self.last_day} is before LAKEHOUSE_FIRST_DAY={self.first_day}"
+            )
+        return self
+
     @property
     def landing_dir(self) -> Path:
         """Where deliveries arrive."""
@@ -103,6 +126,8 @@ def settings() -> Settings:
     except ValidationError as error:
         wrong = "; ".join(
             f"LAKEHOUSE_{str(problem['loc'][0]).upper()}={problem['input']!r}: {problem['msg']}"
+            if problem["loc"]
+            else problem["msg"].removeprefix("Value error, ")
             for problem in error.errors()
         )
         raise LakehouseError(f"bad settings: {wrong}", "docs/settings.md lists each one's range") from error

@@ -1,16 +1,25 @@
 """What may run by itself; all of it is off until someone turns it on in the UI."""
 
-import json
+import time
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
 import dagster as dg
 
-from lakehouse.ingest.source import load_sources
-from orchestration.assets.landing import deliveries_by_day, digest
-from orchestration.partitions import range_tags
+from lakehouse.ingest.source import Delivery
+from orchestration.asking import Attempt, decide, listed
+from orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG, graph_days, range_tags
+from orchestration.state import read_state
 
 # Everything from bronze to the quality of the scores, but the model: a day's data goes through it each day.
 DAILY = dg.AssetSelection.all() - dg.AssetSelection.groups("landing", "models")
+
+# What a run was asked for on: the files of its days, as they were then.
+DELIVERIES_TAG = "lakehouse/deliveries"
+ASKED_BY_TAG = "lakehouse/asked_by"
+_SENSOR = "new_deliveries"
+# Runs of before that are looked at: the back-off of a day that was tried longer ago begins again.
+_LOOK_BACK = 200
 
 daily_job = dg.define_asset_job(
     "daily", DAILY, description="A day, or a range of days, from bronze to scores and their quality."
@@ -19,42 +28,92 @@ retrain_job = dg.define_asset_job(
     "retrain",
     dg.AssetSelection.groups("models"),
     description="Train each spec as of the day after the newest published day; promote what is better.",
+    # Its schedule asks once a month. Days are asked for again by the sensor, and not by Dagster as well.
+    tags={"dagster/max_retries": "2"},
 )
-
-
-def delivered_days() -> dict[str, str]:
-    """Each day for which anything lies in the landing zone, with a digest of its files."""
-    found: dict[str, list[str]] = {}
-    for source in load_sources().values():
-        for day, deliveries in deliveries_by_day(source).items():
-            found.setdefault(day.isoformat(), []).append(digest(deliveries))
-    return {day: " ".join(digests) for day, digests in sorted(found.items())}
-
-
-def changed_days(before: dict[str, str], now: dict[str, str]) -> tuple[date, date] | None:
-    """First and last day whose files are not what they were, or None.
-
-    >>> changed_days({"2013-01-01": "a", "2013-01-02": "b"}, {"2013-01-01": "a", "2013-01-02": "c"})
-    (datetime.date(2013, 1, 2), datetime.date(2013, 1, 2))
-    """
-    changed = [date.fromisoformat(day) for day, seen in now.items() if before.get(day) != seen]
-    return (min(changed), max(changed)) if changed else None
 
 
 @dg.sensor(
-    name="new_deliveries",
+    name=_SENSOR,
     job=daily_job,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="When files arrive in the landing zone: one run for the range of days that they are for.",
+    description=(
+        "Asks for the days that lack something: files that are not in bronze, a gate that passed, a score. "
+        "A day whose run failed is asked for again, after 1, 2, 4 … and at last 60 minutes."
+    ),
 )
 def new_deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Ask for one run over the days whose deliveries changed since the last look."""
-    now = delivered_days()
-    days = changed_days(json.loads(context.cursor or "{}"), now)
-    if days is None:
-        return dg.SkipReason("nothing new in the landing zone")
-    return dg.SensorResult(run_requests=[dg.RunRequest(tags=range_tags(days))], cursor=json.dumps(now))
+    """Ask for a run for each range of days that lack something; see `orchestration.asking`."""
+    return look(context.instance, time.time(), context.log.info)
+
+
+def look(
+    instance: dg.DagsterInstance, now: float, log: Callable[[str], None] = lambda _: None
+) -> dg.SensorResult | dg.SkipReason:
+    """What the sensor asks for, or why it asks for nothing.
+
+    Args:
+        now: seconds since 1970.
+        log: is told what waits beside the runs that are asked for.
+    """
+    state = read_state(instance)
+    decision = decide(state, attempts(instance), now)
+    said = "\n".join(filter(None, [listed(decision.waiting), describe_outside(state.outside)]))
+    if not decision.asks:
+        return dg.SkipReason(said or "nothing to do: every delivered day is in bronze, checked and scored")
+    if said:
+        log(said)
+    return dg.SensorResult(
+        run_requests=[
+            dg.RunRequest(
+                run_key=ask.key,
+                tags={
+                    **range_tags((ask.first, ask.last)),
+                    ASKED_BY_TAG: _SENSOR,
+                    DELIVERIES_TAG: ask.digest,
+                },
+            )
+            for ask in decision.asks
+        ]
+    )
+
+
+def attempts(instance: dg.DagsterInstance) -> list[Attempt]:
+    """The runs that the sensor has asked for, newest first, by Dagster's own records."""
+    records = instance.get_run_records(dg.RunsFilter(tags={ASKED_BY_TAG: _SENSOR}), limit=_LOOK_BACK)
+    return [_attempt(record) for record in records]
+
+
+def _attempt(record: dg.RunRecord) -> Attempt:
+    run = record.dagster_run
+    return Attempt(
+        run_id=run.run_id,
+        first=date.fromisoformat(run.tags[RANGE_START_TAG]),
+        last=date.fromisoformat(run.tags[RANGE_END_TAG]),
+        digest=run.tags[DELIVERIES_TAG],
+        # A run that could not be started has an end, but was never at work.
+        ended_at=(record.end_time or record.update_timestamp.timestamp()) if run.is_finished else None,
+        outcome={"FAILURE": "failed", "CANCELED": "was canceled"}.get(run.status.value, "succeeded"),
+    )
+
+
+def describe_outside(deliveries: Sequence[Delivery]) -> str:
+    """The files of days that the graph does not have, for people; empty when there are none."""
+    if not deliveries:
+        return ""
+    first, last = graph_days()
+    return (
+        f"{len(deliveries)} files are left, as the graph has the days {first} to {last} "
+        f"(LAKEHOUSE_FIRST_DAY, LAKEHOUSE_LAST_DAY): {names_of(deliveries)}"
+    )
+
+
+def names_of(deliveries: Iterable[Delivery], most: int = 5) -> str:
+    """The names of some files, and how many more there are."""
+    names = [each.path.name for each in deliveries]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 monthly_retraining = dg.ScheduleDefinition(

@@ -62,6 +62,9 @@ def _configuration(home: Path) -> dict[str, object]:
         # All runs share one Spark engine, and two writers of one table would only wait for each other.
         "concurrency": {"runs": {"max_concurrent_runs": 1}},
         "retention": {"schedule": {"purge_after_days": 90}, "sensor": {"purge_after_days": 30}},
+        # Dagster tries again only what says so by a tag. Days are asked for again by their sensor, which
+        # knows what they lack; with both, each failure would be tried twice.
+        "run_retries": {"enabled": True, "max_retries": 0},
         # A run that lost its process fails, instead of running for ever.
         "run_monitoring": {"enabled": True, "start_timeout_seconds": 300},
     }

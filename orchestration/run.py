@@ -13,7 +13,7 @@ from dagster_shared.error import DagsterError
 
 from lakehouse.errors import LakehouseError
 from orchestration.instance import open_instance
-from orchestration.partitions import DAYS, range_tags
+from orchestration.partitions import graph_days, range_tags
 from orchestration.resources import FULL_REFRESH_TAG
 
 # An asset that has nothing to do yet is observed instead of materialized; this metadata says why.
@@ -151,10 +151,13 @@ def _require_days(
     first, last = days
     if first > last:
         raise LakehouseError(f"--from {first} is after --to {last}", "give the earlier day first")
-    known = (DAYS.get_first_partition_key(), DAYS.get_last_partition_key())
+    known = graph_days()
     for day in days:
-        if not DAYS.has_partition_key(day.isoformat()):
-            raise LakehouseError(f"{day} is no day of the graph", f"its days are {known[0]} to {known[1]}")
+        if not known[0] <= day <= known[1]:
+            raise LakehouseError(
+                f"{day} is not a day of the graph",
+                f"it has {known[0]} to {known[1]}: LAKEHOUSE_FIRST_DAY and LAKEHOUSE_LAST_DAY change that",
+            )
 
 
 def failure(run_id: str, events: Sequence[DagsterEvent]) -> LakehouseError:

@@ -48,7 +48,9 @@ def local_folder(name: str) -> Path | None:
 
     What stands in Delta's log is read from there in milliseconds, without a statement of Spark.
     """
-    if not is_ours(os.environ.get("SPARK_REMOTE", "")):
+    remote = os.environ.get("SPARK_REMOTE")
+    # Before there is a session, nobody has named another server.
+    if remote and not is_ours(remote):
         return None
     schema, _, table = name.partition(".")
     folder = settings().tables_dir / f"{schema}.db" / table

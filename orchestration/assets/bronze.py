@@ -1,6 +1,7 @@
 """Bronze: one asset a source, holding what was delivered for its days, each batch once."""
 
 from collections.abc import Iterable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,13 @@ import dagster as dg
 
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
-from lakehouse.ingest.land import DELIVERIES, IngestReport, ingest
+from lakehouse.ingest.land import DELIVERIES, IngestReport, Refusal, ingest
 from lakehouse.ingest.source import Source, load_sources
 from orchestration.assets.landing import landing_key
 from orchestration.owners import PIPELINES, as_owner
-from orchestration.partitions import DAYS, ONE_RUN, days_of
+from orchestration.partitions import DAYS, ONE_RUN, days_of, graph_days
 from orchestration.table_metadata import column_schema, table_metadata
+from orchestration.writing import writing
 
 DELIVERIES_ACCEPTED = "deliveries_accepted"
 
@@ -72,30 +74,49 @@ def bronze_assets() -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         wanted = [name for name in sources if bronze_key(name) in context.selected_asset_keys]
-        report = ingest(spark_session(), wanted or None, days_of(context), progress=context.log.info)
+        first, last = days_of(context)
+        with writing(context):
+            # Not the run's days alone: what an earlier run did not get to, and what came late, would be left.
+            report = ingest(
+                spark_session(), wanted or None, (graph_days()[0], last), progress=context.log.info
+            )
+        broken: list[Refusal] = []
         for name in wanted:
-            # A refused file is named by its path below the landing zone.
-            folder = Path(sources[name].files).parent
-            refused = [each for each in report.refused if Path(each.file).parent == folder]
+            refused = refused_of(sources[name], report.refused)
+            asked = [each for each, day in refused.items() if day is not None and first <= day <= last]
+            broken += asked
             yield dg.AssetCheckResult(
                 asset_key=bronze_key(name),
                 check_name=DELIVERIES_ACCEPTED,
                 passed=not refused,
                 metadata={"refused": [f"{each.file}: {each.reason}" for each in refused]},
             )
-            if not refused:
+            if not asked:
                 yield dg.MaterializeResult(asset_key=bronze_key(name), metadata=_landed(name, report))
         if bronze_key(DELIVERIES) in context.selected_asset_keys:
             yield dg.MaterializeResult(
                 asset_key=bronze_key(DELIVERIES), metadata=table_metadata(f"bronze.{DELIVERIES}")
             )
-        if report.refused:
+        # A file of another day, or of none, fails the check and not the run.
+        if broken:
             raise LakehouseError(
-                "; ".join(f"{each.file} was refused: {each.reason}" for each in report.refused),
+                "; ".join(f"{each.file} was refused: {each.reason}" for each in broken),
                 "have it delivered again, right; all other files have landed",
             )
 
     return [land]
+
+
+def refused_of(source: Source, refused: Iterable[Refusal]) -> dict[Refusal, date | None]:
+    """The refused files of a source, each with its day; None where the name says none."""
+    found: dict[Refusal, date | None] = {}
+    for each in refused:
+        path = Path(each.file)
+        # A refused file is named by its path below the landing zone.
+        if path.parent == Path(source.files).parent:
+            delivery = source.delivery(path)
+            found[each] = delivery.day if delivery is not None else None
+    return found
 
 
 def _landed(source: str, report: IngestReport) -> dict[str, Any]:

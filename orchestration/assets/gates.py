@@ -4,19 +4,21 @@
 The gate's state is in Delta (`lakehouse.gate_results`): it stops the next run too. Asset checks only show it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
 
-from expectations.gate import SuiteResult, check, release, require_passed
+from expectations.gate import GateOutcome, SuiteResult, check, release
 from expectations.suite import Gate
 from expectations.suites import suites_of
 from lakehouse.dbt.project import manifest
 from lakehouse.engine.session import spark_session
 from orchestration.owners import PIPELINES
 from orchestration.partitions import DAYS, ONE_RUN, days_of, each_day
+from orchestration.requirements import require
 from orchestration.translator import published_key, table_key
+from orchestration.writing import writing
 
 CHECK_NAME = "great_expectations"
 
@@ -70,22 +72,35 @@ def _gate(gate: Gate) -> dg.AssetsDefinition:
     )
     def run(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
         first, last = days_of(context)
-        outcome = check(spark_session(), gate, each_day((first, last)), context.run.run_id)
-        for result in outcome.results:
-            yield dg.AssetCheckResult(
-                asset_key=table_key(result.table.name),
-                check_name=CHECK_NAME,
-                passed=result.passed,
-                metadata=_shown(result),
-            )
-        require_passed(spark_session(), gate)
-        if gate_key(gate) in context.selected_asset_keys:
+        with writing(context):
+            outcome = check(spark_session(), gate, each_day((first, last)), context.run.run_id)
+        whole = gate_key(gate) in context.selected_asset_keys
+        # The checks of some tables may be there alone, taken along by a selection of these.
+        wanted = {
+            table
+            for table in tables
+            if whole or dg.AssetCheckKey(table_key(table), CHECK_NAME) in context.selected_asset_check_keys
+        }
+        yield from _check_results(outcome, wanted)
+        require(spark_session(), gate, wanted)
+        if whole:
             yield dg.MaterializeResult(
                 asset_key=gate_key(gate),
                 metadata={"suites": len(outcome.results), "days": f"{first} … {last}"},
             )
 
     return run
+
+
+def _check_results(outcome: GateOutcome, tables: Collection[str]) -> Iterator[dg.AssetCheckResult]:
+    for result in outcome.results:
+        if result.table.name in tables:
+            yield dg.AssetCheckResult(
+                asset_key=table_key(result.table.name),
+                check_name=CHECK_NAME,
+                passed=result.passed,
+                metadata=_shown(result),
+            )
 
 
 def _shown(result: SuiteResult) -> dict[str, Any]:
@@ -140,7 +155,9 @@ def _publication(gate: Gate) -> dg.AssetsDefinition:
         backfill_policy=ONE_RUN,
     )
     def publish(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-        for version in release(spark_session(), gate, context.run.run_id):
+        with writing(context):
+            released = release(spark_session(), gate, context.run.run_id)
+        for version in released:
             if version.name in tables:
                 yield dg.MaterializeResult(
                     asset_key=published_key(version.name),

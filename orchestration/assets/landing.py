@@ -1,40 +1,23 @@
 """The landing zone: files that others deliver. The graph observes them, and never writes them."""
 
-import hashlib
-from collections import defaultdict
 from collections.abc import Iterator
-from datetime import date
 
 import dagster as dg
 
-from lakehouse.ingest.source import Delivery, Source, load_sources
+from lakehouse.ingest.source import Source, load_sources
 from lakehouse.settings import settings
 from orchestration.owners import as_owner
-from orchestration.partitions import FIRST_DAY, LAST_DAY
+from orchestration.partitions import graph_days
+from orchestration.state import by_day, digest
 from orchestration.table_metadata import column_schema
+
+# Files of days that the graph does not have; LAKEHOUSE_FIRST_DAY and LAKEHOUSE_LAST_DAY say which it has.
+OUTSIDE = "outside_the_graph"
 
 
 def landing_key(source: str) -> dg.AssetKey:
     """The asset of a source's files."""
     return dg.AssetKey(["landing", source])
-
-
-def deliveries_by_day(source: Source) -> dict[date, list[Delivery]]:
-    """The files of a source that lie in the landing zone, by local day."""
-    found: defaultdict[date, list[Delivery]] = defaultdict(list)
-    for delivery in source.deliveries(settings().landing_dir):
-        if delivery.day >= FIRST_DAY and (LAST_DAY is None or delivery.day <= LAST_DAY):
-            found[delivery.day].append(delivery)
-    return dict(found)
-
-
-def digest(deliveries: list[Delivery]) -> str:
-    """Names, sizes and times of files as one short text, which changes when any of them does."""
-    seen = hashlib.sha256()
-    for delivery in sorted(deliveries, key=lambda each: each.batch_id):
-        status = delivery.path.stat()
-        seen.update(f"{delivery.batch_id} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return seen.hexdigest()[:16]
 
 
 def landing_assets() -> list[dg.AssetsDefinition]:
@@ -68,11 +51,18 @@ def _spec(source: Source) -> dg.AssetSpec:
 
 
 def _observed(source: Source) -> dg.ObserveResult:
-    by_day = deliveries_by_day(source)
-    files = [delivery for found in by_day.values() for delivery in found]
-    days = {"first_day": min(by_day).isoformat(), "last_day": max(by_day).isoformat()} if by_day else {}
+    first, last = graph_days()
+    found = source.deliveries(settings().landing_dir)
+    inside = [each for each in found if first <= each.day <= last]
+    outside = [each for each in found if not first <= each.day <= last]
+    days = sorted(by_day(inside))
     return dg.ObserveResult(
         asset_key=landing_key(source.name),
-        data_version=dg.DataVersion(digest(files)),
-        metadata={"files": len(files), "days": len(by_day), **days},
+        data_version=dg.DataVersion(digest(inside)),
+        metadata={
+            "files": len(inside),
+            "days": len(days),
+            **({"first_day": days[0].isoformat(), "last_day": days[-1].isoformat()} if days else {}),
+            **({OUTSIDE: [each.path.name for each in outside]} if outside else {}),
+        },
     )

@@ -14,9 +14,11 @@ from ml.spec import Spec, load_spec, spec_names
 from orchestration.assets.models import champion_key
 from orchestration.owners import ML
 from orchestration.partitions import DAYS, ONE_RUN, days_of
+from orchestration.rescoring import days_to_score_again, described, features_metadata
 from orchestration.run import SKIPPED
 from orchestration.table_metadata import table_metadata
 from orchestration.translator import published_key, table_key
+from orchestration.writing import writing
 
 
 def predictions_asset(spec: Spec) -> dg.AssetsDefinition:
@@ -51,16 +53,28 @@ def predictions_asset(spec: Spec) -> dg.AssetsDefinition:
             context.log_event(dg.AssetObservation(key, metadata={SKIPPED: reason}))
             return
         require_passed(spark_session(), "features")
-        first, last = days_of(context)
-        scored = score(spark_session(), spec, first, last, progress=context.log.info)
+        with writing(context):
+            again = days_to_score_again(context.instance, spec, days_of(context))
+            asked, *corrected = [
+                score(spark_session(), spec, first, last, progress=context.log.info)
+                for first, last in (days_of(context), *again)
+            ]
         yield dg.MaterializeResult(
             metadata={
                 **table_metadata(spec.predictions_table),
-                "rows_scored": scored.rows_scored,
-                "rows_written": scored.rows_written,
-                **({} if scored.not_due is None else {"not_due": scored.not_due}),
-                "model_version": scored.model_version,
-                "features_version": str(scored.features),
+                "rows_scored": asked.rows_scored,
+                "rows_written": asked.rows_written,
+                **({} if asked.not_due is None else {"not_due": asked.not_due}),
+                **(
+                    {
+                        "scored_again": described(again),
+                        "rows_scored_again": sum(each.rows_written for each in corrected),
+                    }
+                    if again
+                    else {}
+                ),
+                "model_version": asked.model_version,
+                **features_metadata(asked.features),
             }
         )
 

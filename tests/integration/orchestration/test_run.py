@@ -53,7 +53,7 @@ def test_a_failed_step_is_named_with_what_it_said(warehouse: Path) -> None:
         ("group:nothing", JANUARY, "no asset that can be materialized"),
         ("group:(", JANUARY, "not understood"),
         ("*", None, "no day was given"),
-        ("*", (date(2012, 12, 31), date(2013, 1, 1)), "2012-12-31 is no day of the graph"),
+        ("*", (date(2012, 12, 31), date(2013, 1, 1)), "2012-12-31 is not a day of the graph"),
         ("*", (date(2013, 2, 1), date(2013, 1, 1)), "is after"),
     ],
 )

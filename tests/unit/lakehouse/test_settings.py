@@ -34,3 +34,18 @@ def test_an_unset_landing_zone_lies_in_the_warehouse(tmp_path) -> None:
 def test_ranges_hold_for_arguments_too(tmp_path) -> None:
     with pytest.raises(ValidationError):
         Settings(warehouse=tmp_path, retention_days=1)
+
+
+def test_the_last_day_may_be_open(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setenv("LAKEHOUSE_LAST_DAY", "open")
+    assert Settings(warehouse=tmp_path).last_day is None
+
+
+def test_days_in_the_wrong_order_are_refused_by_the_names_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEHOUSE_FIRST_DAY", "2024-02-01")
+    module.settings.cache_clear()
+    try:
+        with pytest.raises(LakehouseError, match=r"LAKEHOUSE_LAST_DAY=.* is before LAKEHOUSE_FIRST_DAY="):
+            module.settings()
+    finally:
+        module.settings.cache_clear()

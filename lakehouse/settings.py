@@ -4,12 +4,14 @@ from functools import cache
 from pathlib import Path
 
 import psutil
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lakehouse.errors import LakehouseError
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+_NOT_IN_A_PATH = ';,:%?#"\\*[]{}\n\t'
 
 
 def _default_heap_mb() -> int:
@@ -53,6 +55,15 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         default=365, ge=7, le=36_500, description="How far back Delta's log and deleted files are kept."
     )
+
+    @field_validator("warehouse")
+    @classmethod
+    def _can_be_named(cls, warehouse: Path) -> Path:
+        """Each of these ends a part of some address: Derby's, Spark's lists, class paths, URLs, patterns."""
+        found = [letter for letter in _NOT_IN_A_PATH if letter in str(warehouse.resolve())]
+        if found:
+            raise ValueError(f"a warehouse's path cannot hold {' '.join(found)}")
+        return warehouse
 
     @property
     def landing_dir(self) -> Path:

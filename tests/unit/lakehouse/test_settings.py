@@ -8,7 +8,17 @@ from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT, Settings
 
 
-@pytest.mark.parametrize(("variable", "value"), [("HEAP_MB", "a lot"), ("CORES", "0"), ("MLFLOW_PORT", "80")])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HEAP_MB", "a lot"),
+        ("CORES", "0"),
+        ("MLFLOW_PORT", "80"),
+        ("WAREHOUSE", "/data/a;b"),
+        ("WAREHOUSE", "/data/a,b"),
+        ("WAREHOUSE", "/data/a%20b"),
+    ],
+)
 def test_a_bad_value_is_refused_by_the_name_of_its_variable(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -34,3 +44,8 @@ def test_an_unset_landing_zone_lies_in_the_warehouse(tmp_path) -> None:
 def test_ranges_hold_for_arguments_too(tmp_path) -> None:
     with pytest.raises(ValidationError):
         Settings(warehouse=tmp_path, retention_days=1)
+
+
+def test_a_path_with_blanks_and_letters_of_any_language_is_fine(tmp_path) -> None:
+    warehouse = tmp_path / "Jürgen's wärehouse (new)"
+    assert Settings(warehouse=warehouse).engine_dir == warehouse / "engine"

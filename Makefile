@@ -14,10 +14,10 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test lint unit test-slow test-browser lock clean
+.PHONY: help setup demo test lint unit test-slow test-browser lock clean clean-warehouse
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 setup: $(STAMP)  ## virtual environment and JARs; skipped when nothing changed
 
@@ -63,6 +63,8 @@ lock: setup  ## compile requirements.lock anew, with hashes and without any inde
 	@$(UV) pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header \
 		--python-version 3.11 --quiet --output-file requirements.lock
 
-clean:  ## remove what the demo and dbt made, and the engine with it; the set-up stays
-	@if [ -x $(BIN)/lakehouse ]; then lakehouse down; fi
-	@rm -rf warehouse target logs
+clean:  ## remove what dbt and the tests left in this folder; data and set-up stay
+	@rm -rf target logs .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+clean-warehouse:  ## delete the warehouse with all its data, after a question; CONFIRM=warehouse answers it
+	@bash deploy/clean-warehouse.sh "$(CONFIRM)"

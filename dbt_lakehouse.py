@@ -1,6 +1,5 @@
 """The plugin by which a bare `dbt run` finds the engine: dbt loads every top-level module named `dbt_*`."""
 
-import re
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,6 +7,8 @@ from typing import Any
 
 from dbt.flags import get_flags
 from dbt.plugins.manager import dbtPlugin
+
+from lakehouse.engine.messages import without_plan
 
 # Commands that never open a connection; for all others the engine is made sure of.
 OFFLINE = {"parse", "list", "ls", "deps", "clean", "init", "serve"}
@@ -36,15 +37,6 @@ class LakehouseEngine(dbtPlugin):
         adapter.install()
         if command == "generate":
             _tell_rows_and_bytes()
-
-
-# Where Spark's message goes over into the plan of the statement, often a hundred lines of it.
-_PLAN = re.compile(r";\n\s*'?[A-Z][A-Za-z]+[\s\[(].*|\n\s*JVM stacktrace:.*", re.DOTALL)
-
-
-def without_plan(message: str) -> str:
-    """Spark's error without the tree of the statement's plan: what is wrong, and where."""
-    return _PLAN.sub("", message)
 
 
 def _tell_errors_without_plans() -> None:

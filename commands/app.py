@@ -2,12 +2,12 @@
 
 import importlib
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import typer
-from rich.console import Console
 
-from lakehouse.errors import LakehouseError
+from commands.failure import INTERRUPTED, Failure, failure_of, print_failure
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,25 @@ def build(wanted: str | None) -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line; what a person can act on is printed without its traceback, exit code 1."""
-    wanted = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), None)
+    """Run the command line and end with its exit code; see docs/exit-codes.md."""
+    arguments = sys.argv[1:]
+    wanted = next((argument for argument in arguments if not argument.startswith("-")), None)
+    sys.exit(run(lambda: build(wanted)(args=arguments, standalone_mode=False), "--json" in arguments))
+
+
+def run(command: Callable[[], object], as_json: bool) -> int:
+    """Run a command; whatever goes wrong in it is printed as a message, and as JSON where that was asked for.
+
+    Returns:
+        its exit code.
+    """
     try:
-        build(wanted)()
-    except LakehouseError as error:
-        console = Console(stderr=True, highlight=False)
-        console.print("[red]error:[/red]", end=" ")
-        console.print(str(error), markup=False, soft_wrap=True)
-        sys.exit(1)
+        said = command()
+    except Exception as error:  # noqa: BLE001 - the one place where each error ends
+        failure = failure_of(error)
+        print_failure(failure, as_json)
+        return failure.code
+    if said == INTERRUPTED:
+        print_failure(Failure("interrupted", "", "interrupted", INTERRUPTED), as_json)
+    # What a command says by its exit code alone.
+    return said if isinstance(said, int) else 0

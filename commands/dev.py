@@ -58,15 +58,19 @@ class _Event:
 def dev() -> None:
     """Open engine, Dagster and MLflow on loopback, print the links, and stop all of them on Ctrl-C.
 
-    An engine that ran before is left running, as others may use it.
+    An engine that ran before is left running, as others may use it; so is one that others use by then.
     """
     uis = _uis()
     check_ports(uis)
     engine_was_there = server.running() is not None
     progress("engine …")
     engine = server.ensure_engine()
-    # Dagster takes seconds to import: an occupied port is told before.
+    # Dagster and MLflow take seconds to import: an occupied port is told before.
+    from ml.tracking import client
     from orchestration.instance import environment
+
+    # Both UIs open MLflow's database as they start.
+    client()
 
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -92,7 +96,14 @@ def dev() -> None:
     finally:
         _stop(uis)
         if not engine_was_there:
-            server.stop_engine()
+            _stop_engine()
+
+
+def _stop_engine() -> None:
+    try:
+        server.stop_engine()
+    except LakehouseError as error:
+        progress(f"{error.what}: it is left running, and stops when it is idle")
 
 
 def check_ports(uis: list[Ui]) -> None:

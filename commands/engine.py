@@ -1,5 +1,9 @@
 """`lakehouse up`, `down` and `status`: the Spark engine of this warehouse."""
 
+from typing import Annotated
+
+import typer
+
 from commands.output import AsJson, facts, print_json, progress
 from lakehouse.engine import server
 from lakehouse.settings import settings
@@ -18,9 +22,14 @@ def up(as_json: AsJson = False) -> None:
         facts({"engine": engine.address, "process": engine.pid, "since": engine.started_at})
 
 
-def down(as_json: AsJson = False) -> None:
-    """Stop the Spark engine; statements that run are not committed."""
-    stopped = server.stop_engine()
+def down(
+    force: Annotated[
+        bool, typer.Option("--force", help="Also when other processes use it: their statements are lost.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stop the Spark engine; statements that run are not committed. Refuses while other processes use it."""
+    stopped = server.stop_engine(force=force)
     if as_json:
         print_json({"stopped": stopped})
     else:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -23,19 +24,28 @@ def progress(text: str) -> None:
     progress_console.print(text, style="dim", markup=False, soft_wrap=True)
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:
+    """A value of what JSON knows; NaN and infinities, which it does not know, are null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    if isinstance(value, date | datetime):
-        return value.isoformat()
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case date() | datetime():
+            return value.isoformat()
+        case Path():
+            return str(value)
+        case Mapping():
+            return {key: _plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case _:
+            return value
 
 
 def print_json(result: Any) -> None:
     """Print a dataclass, or what JSON knows, as JSON."""
-    typer.echo(json.dumps(result, default=_plain, indent=2))
+    typer.echo(json.dumps(_plain(result), indent=2, allow_nan=False))
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

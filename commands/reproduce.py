@@ -1,5 +1,6 @@
 """`lakehouse reproduce`: a run's training set and model again, from its id: identical, or what differs."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -48,32 +49,40 @@ def reproduce(
     Without an option the pinned version of its training set is read and hashed.
     """
     _refuse_what_makes_no_sense(run_id, rebuild or bundle is not None, retrain, keep, threads, export, bundle)
-    spark = spark_session()
+    spark, tell = spark_session(), print_json if as_json else _show
     if bundle is not None:
         with imported_run(spark, bundle, progress) as run:
-            report = levels.rebuild(spark, run, train=retrain, keep=keep, threads=threads, progress=progress)
+            report = _rebuild(spark, run, retrain, keep, threads, tell)
     else:
         run = logged_run(str(run_id))
         if export is not None:
             progress(f"written: {export_run(spark, run, export, progress)}")
             return
-        report = _report(spark, run, rebuild, retrain, keep, threads)
-    if as_json:
-        print_json(report)
-    else:
-        _show(report)
+        if rebuild:
+            report = _rebuild(spark, run, retrain, keep, threads, tell)
+        else:
+            report = (
+                levels.retrain(spark, run, threads=threads, progress=progress)
+                if retrain
+                else levels.read(spark, run, progress)
+            )
+            tell(report)
     if not report.identical:
         raise typer.Exit(1)
 
 
-def _report(
-    spark: SparkSession, run: TrainingRun, rebuild: bool, retrain: bool, keep: bool, threads: int | None
+def _rebuild(
+    spark: SparkSession,
+    run: TrainingRun,
+    train: bool,
+    keep: bool,
+    threads: int | None,
+    tell: Callable[[ReproductionReport], None],
 ) -> ReproductionReport:
-    if rebuild:
-        return levels.rebuild(spark, run, train=retrain, keep=keep, threads=threads, progress=progress)
-    if retrain:
-        return levels.retrain(spark, run, threads=threads, progress=progress)
-    return levels.read(spark, run, progress)
+    """The report is told before the schema is dropped: it took hours, and dropping may fail."""
+    return levels.rebuild(
+        spark, run, train=train, keep=keep, threads=threads, progress=progress, on_report=tell
+    )
 
 
 def _refuse_what_makes_no_sense(

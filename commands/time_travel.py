@@ -7,14 +7,13 @@ from typing import Annotated
 import typer
 
 from commands.output import AsJson, facts, print_json, progress
-from lakehouse.dbt.time_travel import build, complete_pins
+from lakehouse.dbt.time_travel import build, complete_pins, sources_read
 from lakehouse.delta.table import TableVersion, table_id
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
 
 EPILOG = (
-    "Example: lakehouse time-travel october --select +flight_features --as-of 2013-10-05T12:00:00 "
-    "--pin bronze.aircraft@0"
+    "Example: lakehouse time-travel first_actuals --select +flight_features --pin bronze.flight_actuals@1"
 )
 
 
@@ -22,7 +21,8 @@ def time_travel(
     schema: Annotated[str, typer.Argument(help="A new schema, for the models and the views that they read.")],
     select: Annotated[list[str], typer.Option(help="dbt's selection; may be given more than once.")],
     as_of: Annotated[
-        datetime | None, typer.Option(help="Read bronze as this warehouse had it then (UTC).")
+        datetime | None,
+        typer.Option(help="Read bronze as this warehouse had committed it by then (UTC); now by default."),
     ] = None,
     pin: Annotated[
         list[str] | None,
@@ -37,11 +37,14 @@ def time_travel(
         found = re.fullmatch(r"(\w+\.\w+)@v?(\d+)(?:#([0-9a-f-]{36}))?", text)
         if found is None:
             raise LakehouseError(
-                f"{text!r} is no pin", "write it as bronze.flight_actuals@12, or with the table's id: @12#ID"
+                f"{text!r} is not a pin",
+                "write it as bronze.flight_actuals@12, or with the table's id: @12#ID",
             )
         pins.append(TableVersion(found[1], found[3] or table_id(spark, found[1]), int(found[2])))
     instant = as_of.replace(tzinfo=UTC) if as_of else None
-    result = build(spark, schema, select, complete_pins(spark, pins, instant), progress=progress)
+    needed = sources_read(select) if instant else None
+    complete = complete_pins(spark, pins, instant, needed=needed)
+    result = build(spark, schema, select, complete, progress=progress)
     if as_json:
         print_json(result)
     else:

@@ -127,7 +127,7 @@ def _refuse_a_used_warehouse() -> None:
     if settings().mlflow_dir.exists():
         raise LakehouseError(
             f"{settings().warehouse} has been through the story, or has models of its own",
-            "`make clean` empties it; or set LAKEHOUSE_WAREHOUSE to another folder",
+            "`make clean-warehouse` deletes it; or set LAKEHOUSE_WAREHOUSE to another folder",
         )
 
 

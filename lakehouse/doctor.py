@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from lakehouse.dbt.time_travel import leftovers
 from lakehouse.delta.retention import property_problems, warehouse_tables
 from lakehouse.engine import server
 from lakehouse.engine.config import java
@@ -80,6 +81,12 @@ def _tables() -> Finding:
     return Finding("older versions stay", not problems, found, "set the properties, as docs/pins.md says")
 
 
+def _leftovers() -> Finding:
+    found = leftovers()
+    hint = "give the command that made each again: it replaces what is left; or drop them"
+    return Finding("no schema left by a kill", not found, ", ".join(found) or "none", hint)
+
+
 def check_machine(config: Settings | None = None) -> list[Finding]:
     """Look at everything that set-up, engine and UIs need."""
     config = config or settings()
@@ -98,4 +105,5 @@ def check_machine(config: Settings | None = None) -> list[Finding]:
         ),
         _engine(config),
         _tables(),
+        _leftovers(),
     ]

@@ -1,10 +1,14 @@
 """Another program, run to its end, its output told line by line."""
 
+import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from lakehouse import bound
 
 
 @dataclass(frozen=True)
@@ -24,10 +28,18 @@ class Finished:
         return "\n".join(self.output.strip().splitlines()[-lines:])
 
 
+def dying_with_us(command: Sequence[str]) -> list[str]:
+    """A command whose process is killed when the thread that starts it ends, also by a kill -9.
+
+    Left alone it would go on, and write beside whoever comes next.
+    """
+    return [sys.executable, "-I", "-S", str(Path(bound.__file__)), str(os.getpid()), *command]
+
+
 def run_process(
     command: Sequence[str], folder: Path, environment: Mapping[str, str], on_line: Callable[[str], None]
 ) -> Finished:
-    """Run a program; it is killed where this is interrupted.
+    """Run a program; it is killed where this is interrupted or killed.
 
     Args:
         folder: where it runs.
@@ -39,7 +51,12 @@ def run_process(
         # A second pipe could fill while the first is read.
         tempfile.TemporaryFile("w+") as errors,
         subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
+            dying_with_us(command),
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
         ) as running,
     ):
         try:

@@ -13,6 +13,8 @@ from lakehouse.errors import LakehouseError
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
+_NOT_IN_A_PATH = ';,:%?#"\\*[]{}\n\t'
+
 
 def _default_heap_mb() -> int:
     """A quarter of the machine, between 2 and 4 GiB: enough for a year of flights, with room for training."""
@@ -82,6 +84,15 @@ class Settings(BaseSettings):
                 f"LAKEHOUSE_LAST_DAY={self.last_day} is before LAKEHOUSE_FIRST_DAY={self.first_day}"
             )
         return self
+
+    @field_validator("warehouse")
+    @classmethod
+    def _can_be_named(cls, warehouse: Path) -> Path:
+        """Each of these ends a part of some address: Derby's, Spark's lists, class paths, URLs, patterns."""
+        found = [letter for letter in _NOT_IN_A_PATH if letter in str(warehouse.resolve())]
+        if found:
+            raise ValueError(f"a warehouse's path cannot hold {' '.join(found)}")
+        return warehouse
 
     @property
     def landing_dir(self) -> Path:

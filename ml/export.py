@@ -2,7 +2,7 @@
 
 import io
 import json
-import shutil
+import re
 import tarfile
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
@@ -11,6 +11,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from lakehouse.delta.owned_schemas import owned_schemas
 from lakehouse.delta.table import file_names, location, sql_text
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
@@ -94,20 +95,14 @@ def imported_run(
     """A run from a bundle; its sources stand in a schema of their own, which goes away afterwards.
 
     Raises:
-        LakehouseError: the file is no bundle, is damaged, or is imported by someone else right now.
+        LakehouseError: the file is not a bundle, is damaged, or is being imported by another process.
     """
     facts = _facts(path)
-    schema = f"import_{str(facts['run_id'])[:12]}"
+    schema = f"import_{facts['run_id'][:12]}"
     folder = settings().tables_dir / f"{schema}.db"
-    if spark.catalog.databaseExists(schema) or folder.exists():
-        raise LakehouseError(
-            f"there is a schema {schema} already",
-            "another import runs, or one was killed: drop it, then again",
-        )
-    try:
+    with owned_schemas(spark, [schema], progress=progress):
         progress(f"unpacking {path.name}")
         _unpack(path, folder, facts["files"])
-        spark.sql(f"create schema {schema}")
         manifest = known_hash(load_manifest(folder / MANIFEST))
         sources = {pin.name: f"{schema}.{_table(pin)}" for pin in manifest.upstream if pin.is_source}
         for name in sources.values():
@@ -117,15 +112,12 @@ def imported_run(
             pin.model_copy(update={"name": sources.get(pin.name, pin.name)}) for pin in manifest.upstream
         )
         yield TrainingRun(
-            run_id=str(facts["run_id"]),
+            run_id=facts["run_id"],
             manifest=manifest.model_copy(update={"upstream": upstream}),
             archive=(folder / ARCHIVE).read_bytes(),
             metrics=facts["metrics"],
             model_folder=folder / MODEL,
         )
-    finally:
-        spark.sql(f"drop schema if exists {schema} cascade")
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unpack(path: Path, folder: Path, files: int) -> None:
@@ -152,6 +144,9 @@ def _facts(path: Path) -> dict[str, Any]:
         ) from error
     if facts.get("format") != FORMAT:
         raise LakehouseError(f"{path} has format {facts.get('format')}, this code knows {FORMAT}")
+    if not re.fullmatch(r"[0-9a-f]{32}", str(facts.get("run_id"))):
+        # A folder is named by it.
+        raise LakehouseError(f"{path} is of run {facts.get('run_id')!r}, which is not an id of MLflow's")
     return facts
 
 

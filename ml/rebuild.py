@@ -1,4 +1,4 @@
-"""Build a run's training set anew: the archived dbt project, on bronze as it was pinned."""
+"""Build a run's training set again: the archived dbt project, on bronze as it was pinned."""
 
 import tempfile
 from collections.abc import Callable, Generator
@@ -54,22 +54,19 @@ def rebuilt(
     model = manifest.training_set.name.rpartition(".")[2]
     with tempfile.TemporaryDirectory(prefix="lakehouse-rebuild-") as folder:
         project = unpack(archive, Path(folder))
-        time_travel.build(
+        with time_travel.temporary_build(
             spark,
             schema,
             [f"+{model}"],
             sources,
+            keep=keep,
             bronze=sources[0].name.partition(".")[0],
             variables={"predictions_schema": schema},
             project=project,
             progress=progress,
-        )
-    try:
-        table = current_version(spark, f"{schema}.{model}")
-        yield TrainingSet(table, manifest.columns, manifest.as_of, manifest.as_of_at)
-    finally:
-        if not keep:
-            time_travel.drop(spark, schema)
+        ):
+            table = current_version(spark, f"{schema}.{model}")
+            yield TrainingSet(table, manifest.columns, manifest.as_of, manifest.as_of_at)
 
 
 def rebuild_differences(

@@ -8,6 +8,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.delta.content_hash import content_hash
 from lakehouse.delta.table import current_version, table_exists
+from lakehouse.engine.session import spark_session
 from lakehouse.settings import PROJECT_ROOT
 from ml.archive import archive
 from ml.changes import Change, code_changes, environment_changes, value_changes
@@ -42,6 +43,7 @@ def rebuild(
     keep: bool = False,
     threads: int | None = None,
     progress: Progress = _say_nothing,
+    on_report: Callable[[ReproductionReport], None] = lambda _: None,
 ) -> ReproductionReport:
     """Build a run's training set from pinned bronze with its own code, and compare it with what was logged.
 
@@ -51,26 +53,32 @@ def rebuild(
         train: train on what was rebuilt, too, and compare the model.
         keep: leave the schema `rebuild_<run>` there.
         threads: of the training, instead of the run's number.
+        on_report: given the report before anything is cleaned up, which may fail after hours of work.
 
     Raises:
-        LakehouseError: dbt failed, or the schema of an earlier rebuild is still there.
+        LakehouseError: dbt failed, or another process rebuilds this run.
     """
     manifest = run.manifest
     changes = _changes(spark, run, threads)
     level = "retrain" if train else "rebuild"
     gone = [*_archive_differences(run), *_source_differences(spark, manifest, progress)]
     if gone:
-        return _report(run, level, tuple(gone), changes)
+        report = _report(run, level, tuple(gone), changes)
+        on_report(report)
+        return report
     schema = f"rebuild_{run.run_id[:12]}"
     with rebuilt(spark, manifest, run.archive, schema, keep=keep, progress=progress) as found:
         progress(f"hashing {found.table}")
-        differences, trained_by = rebuild_differences(spark, manifest, found), None
+        differences, trained_by = rebuild_differences(spark_session(), manifest, found), None
         if train:
-            again = train_run_again(spark, run, found, changes, threads, progress)
+            again = train_run_again(spark_session(), run, found, changes, threads, progress)
             differences, trained_by = (*differences, *again.differences), again.trained_by
-    if differences:
-        changes += touched_files(spark, (pin for pin in manifest.upstream if pin.is_source))
-    return _report(run, level, differences, changes, schema if keep else None, trained_by)
+        if differences:
+            # A session of its own age: Spark closes one that was unused for the hour that a training takes.
+            changes += touched_files(spark_session(), (pin for pin in manifest.upstream if pin.is_source))
+        report = _report(run, level, differences, changes, schema if keep else None, trained_by)
+        on_report(report)
+    return report
 
 
 def retrain(

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -16,6 +17,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
 
@@ -31,13 +33,28 @@ def tracking_uri() -> str:
 
 
 def client() -> MlflowClient:
-    """MLflow's client on the warehouse, which also becomes the one of MLflow's own functions."""
+    """MLflow's client on the warehouse, which also becomes the one of MLflow's own functions.
+
+    The first of several processes makes or migrates the database, and the others wait.
+    """
     settings().mlflow_dir.mkdir(parents=True, exist_ok=True)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    mlflow.set_tracking_uri(tracking_uri())
-    mlflow.set_registry_uri(tracking_uri())
+    uri = tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    _migrate(uri)
     return MlflowClient()
+
+
+@cache
+def _migrate(uri: str) -> None:
+    """Open the database, once in a process: MLflow makes its tables then, and two at once collide."""
+    with exclusive(settings().mlflow_dir / "migrate.lock"):
+        connection = MlflowClient(uri, uri)
+        # Runs and models are two stores on one database, each with a look of its own.
+        connection.search_experiments(max_results=1)
+        connection.search_registered_models(max_results=1)
 
 
 @contextmanager

@@ -1,17 +1,34 @@
 """dbt models as past versions of their inputs would have made them, in a schema of their own."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.dbt.project import DbtResult, run_dbt
+from lakehouse.delta.owned_schemas import drop_schemas, leftovers, owned_schemas
 from lakehouse.delta.table import TableVersion, at_version, check_identity, current_version, sql_text
+from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
+
+__all__ = [
+    "PastBuild",
+    "build",
+    "complete_pins",
+    "drop",
+    "leftovers",
+    "sources_read",
+    "temporary_build",
+    "version_as_of",
+    "version_time",
+]
 
 
 @dataclass(frozen=True)
@@ -40,11 +57,15 @@ def version_as_of(spark: SparkSession, name: str, instant: datetime) -> TableVer
     Raises:
         LakehouseError: there is no such table, or it did not exist then.
     """
-    history = spark.sql(f"describe history {name}").where(F.col("timestamp") <= F.lit(instant))
-    newest = history.agg(F.max("version").alias("version")).collect()[0]["version"]
+    history = spark.sql(f"describe history {name}")
+    newest, first = history.agg(
+        F.max(F.when(F.col("timestamp") <= F.lit(instant), F.col("version"))), F.min("timestamp")
+    ).collect()[0]
     if newest is None:
         raise LakehouseError(
-            f"{name} has no version of {instant.isoformat()}", "it was made later: pin a version by number"
+            f"{name} has no version of {instant.isoformat()}: its first one is of {_utc(first).isoformat()}",
+            "what counts is when this warehouse committed, not the day of the data: give a later time, or "
+            "pin a version by its number",
         )
     return at_version(spark, name, int(newest))
 
@@ -59,29 +80,95 @@ def version_time(spark: SparkSession, pinned: TableVersion) -> datetime:
     rows = history.select("timestamp").collect()
     if not rows:
         raise LakehouseError(f"the log of {pinned.name} does not reach back to version {pinned.version}")
-    found: datetime = rows[0]["timestamp"]
-    return found.astimezone(UTC)
+    return _utc(rows[0]["timestamp"])
+
+
+def _utc(collected: datetime) -> datetime:
+    return collected.astimezone(UTC)
 
 
 def complete_pins(
-    spark: SparkSession, pins: Sequence[TableVersion], as_of: datetime | None = None, bronze: str = "bronze"
+    spark: SparkSession,
+    pins: Sequence[TableVersion],
+    as_of: datetime | None = None,
+    bronze: str = "bronze",
+    needed: Collection[str] | None = None,
 ) -> tuple[TableVersion, ...]:
     """Pins, and one for each bronze table that they leave out.
 
     Args:
         as_of: the instant whose bronze is meant where no pin says otherwise; now by default.
         bronze: the schema of the sources.
+        needed: names of the sources that the build reads, all by default: another one that did not exist then
+            is left out.
 
     Raises:
-        LakehouseError: a bronze table did not exist then.
+        LakehouseError: a bronze table that is needed did not exist then.
     """
     pinned = {pin.name: pin for pin in pins}
     for row in spark.sql(f"show tables in {bronze}").collect():
         source = f"{bronze}.{row['tableName']}"
-        if source not in pinned and not row["isTemporary"]:
+        if source in pinned or row["isTemporary"]:
+            continue
+        try:
             found = version_as_of(spark, source, as_of) if as_of else current_version(spark, source)
-            pinned[source] = found
+        except LakehouseError:
+            if needed is None or row["tableName"] in needed:
+                raise
+            continue
+        pinned[source] = found
     return tuple(pinned.values())
+
+
+def sources_read(select: Sequence[str], project: Path = PROJECT_ROOT) -> set[str]:
+    """The names of the sources that a build of a selection reads.
+
+    Args:
+        select: dbt's selection.
+
+    Raises:
+        LakehouseError: dbt does not know such a selection, or it selects no model.
+    """
+    folder = project / "target" / "time_travel"
+    # Two that ask at once must not read each other's half of a manifest.
+    with exclusive(folder / "manifest.lock"):
+        listed = run_dbt(
+            ["--quiet", "ls", "--select", *select, "--output", "json", "--output-keys", "unique_id"],
+            target="dev",
+            project=project,
+            target_path=folder,
+        )
+        nodes = json.loads((folder / "manifest.json").read_text())["nodes"]
+    chosen = {json.loads(line)["unique_id"] for line in listed.output.splitlines() if line.startswith("{")}
+    models = [name for name in chosen if nodes.get(name, {}).get("resource_type") in _BUILT]
+    if not models:
+        raise _selects_nothing(select)
+    return {name.rpartition(".")[2] for name in _source_ids(models, nodes)}
+
+
+def _selects_nothing(select: Sequence[str]) -> LakehouseError:
+    return LakehouseError(
+        f"{' '.join(select)} selects no model", "`dbt ls --select …` shows what a selection holds"
+    )
+
+
+# What a build makes of dbt's nodes.
+_BUILT = ("model", "seed", "snapshot")
+
+
+def _source_ids(names: Iterable[str], nodes: Mapping[str, Any]) -> set[str]:
+    """The sources that these nodes read by themselves, or through models that are part of their SQL."""
+    found: set[str] = set()
+    for name in names:
+        parents: list[str] = nodes[name]["depends_on"].get("nodes", [])
+        found |= {parent for parent in parents if parent.startswith("source.")}
+        inlined = [
+            parent
+            for parent in parents
+            if nodes.get(parent, {}).get("config", {}).get("materialized") == "ephemeral"
+        ]
+        found |= _source_ids(inlined, nodes)
+    return found
 
 
 def build(
@@ -99,6 +186,7 @@ def build(
     """Build models from pinned versions of their sources, or of models upstream, into a new schema.
 
     Nothing is copied: each pinned table is a view on its version. The schema stays until it is dropped.
+    Whatever interrupts the build takes away what there is of it; what a killed one left is replaced.
 
     Args:
         schema: a schema that does not exist yet.
@@ -109,17 +197,47 @@ def build(
         project: the dbt project, this checkout's or a past one's.
 
     Raises:
-        LakehouseError: the schema exists, a pinned table was dropped and made anew, or dbt failed.
+        LakehouseError: the schema's name is none, it exists, a pinned table was dropped and made anew, or dbt
+            failed.
     """
-    bronze_schema = f"{schema}_bronze"
-    for name in (schema, bronze_schema):
-        if spark.catalog.databaseExists(name):
-            raise LakehouseError(f"there is a schema {name} already", "name another one, or drop it")
+    with temporary_build(
+        spark,
+        schema,
+        select,
+        pins,
+        keep=True,
+        bronze=bronze,
+        variables=variables,
+        project=project,
+        target_path=target_path,
+        progress=progress,
+    ) as built:
+        return built
+
+
+@contextmanager
+def temporary_build(
+    spark: SparkSession,
+    schema: str,
+    select: Sequence[str],
+    pins: Sequence[TableVersion],
+    *,
+    keep: bool = False,
+    bronze: str = "bronze",
+    variables: Mapping[str, str] | None = None,
+    project: Path = PROJECT_ROOT,
+    target_path: Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Generator[PastBuild]:
+    """What `build` makes, for the time of the block; it goes away however the block ends.
+
+    Args:
+        keep: leave it where the block ends well.
+    """
     for pin in pins:
         check_identity(spark, pin)
-    try:
-        for name in (schema, bronze_schema):
-            spark.sql(f"create schema {name}")
+    bronze_schema = f"{schema}_bronze"
+    with owned_schemas(spark, [schema, bronze_schema], keep=keep, progress=progress):
         models = _view_pins(spark, schema, bronze_schema, bronze, pins, progress)
         progress(f"dbt builds {' '.join(select)} into {schema}")
         result = run_dbt(
@@ -135,17 +253,14 @@ def build(
             environment={"LAKEHOUSE_DBT_SCHEMA": schema},
             progress=progress,
         )
-    except LakehouseError:
-        # Half a build is nobody's: the same command can be given again.
-        drop(spark, schema)
-        raise
-    return PastBuild(schema, bronze_schema, tuple(pins), result)
+        if not result.results:
+            raise _selects_nothing(select)
+        yield PastBuild(schema, bronze_schema, tuple(pins), result)
 
 
 def drop(spark: SparkSession, schema: str) -> None:
     """Take away what `build` made."""
-    for name in (schema, f"{schema}_bronze"):
-        spark.sql(f"drop schema if exists {name} cascade")
+    drop_schemas(spark, [schema, f"{schema}_bronze"])
 
 
 def _view_pins(

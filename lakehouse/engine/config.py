@@ -54,9 +54,11 @@ def spark_settings(settings: Settings, port: int) -> dict[str, str]:
             # With that option Java has room for 48 MB of compiled code. A day's build fills it; then Java
             # sweeps, forgets and interprets.
             "-XX:ReservedCodeCacheSize=512m",
-            f"-Dlog4j2.configurationFile=file:{engine / 'log4j2.properties'}",
-            f"-Dderby.system.home={engine}",
-            f"-Djava.io.tmpdir={engine / 'scratch'}",
+            # Both relative to the engine's folder, in which it runs.
+            "-Dlog4j2.configurationFile=log4j2.properties",
+            "-Dderby.system.home=.",
+            # In quotes as spark-submit reads them: the path may hold a blank.
+            f'"-Djava.io.tmpdir={engine / "scratch"}"',
             "-Djava.net.preferIPv4Stack=true",
             "-Duser.timezone=UTC",
         ]
@@ -74,7 +76,8 @@ def spark_settings(settings: Settings, port: int) -> dict[str, str]:
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.catalogImplementation": "hive",
-        "spark.sql.warehouse.dir": settings.tables_dir.as_uri(),
+        # Hadoop decodes no escapes: a blank is a blank.
+        "spark.sql.warehouse.dir": f"file:{settings.tables_dir}",
         "spark.hadoop.javax.jdo.option.ConnectionURL": (
             f"jdbc:derby:;databaseName={settings.warehouse.resolve() / 'metastore'};create=true"
         ),
@@ -125,16 +128,17 @@ def _digest(mapping: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(mapping, sort_keys=True).encode()).hexdigest()[:16]
 
 
+# Paths are relative to the engine's folder, in which it runs.
 LOG4J = """\
 # Written by the engine at each start.
 rootLogger.level = warn
 rootLogger.appenderRef.file.ref = file
 appender.file.type = RollingFile
 appender.file.name = file
-appender.file.fileName = {log}
-appender.file.filePattern = {log}.%i
+appender.file.fileName = server.log
+appender.file.filePattern = server.log.%i
 appender.file.layout.type = PatternLayout
-appender.file.layout.pattern = %d{{yyyy-MM-dd HH:mm:ss}} %p %c{{1}}: %m%n%ex
+appender.file.layout.pattern = %d{yyyy-MM-dd HH:mm:ss} %p %c{1}: %m%n%ex
 appender.file.policies.type = Policies
 appender.file.policies.size.type = SizeBasedTriggeringPolicy
 appender.file.policies.size.size = 10MB
@@ -146,10 +150,12 @@ appender.file.strategy.max = 3
 def write_files(settings: Settings, port: int, jars: list[Path]) -> Path:
     """Write the engine's logging and Spark configuration; returns the properties file for spark-submit."""
     engine = settings.engine_dir
-    (engine / "log4j2.properties").write_text(LOG4J.format(log=engine / "server.log"))
+    (engine / "log4j2.properties").write_text(LOG4J)
     configuration = spark_settings(settings, port) | {
         "spark.driver.extraClassPath": ":".join(str(path) for path in jars)
     }
     properties = engine / "spark.properties"
-    properties.write_text("".join(f"{key} {value}\n" for key, value in configuration.items()))
+    # As Java reads properties: a backslash escapes.
+    lines = [f"{key} {value}\n".replace("\\", "\\\\") for key, value in configuration.items()]
+    properties.write_text("".join(lines), encoding="utf-8")
     return properties

@@ -64,8 +64,8 @@ def relocate(metastore: Path, before: Path, after: Path) -> None:
 
 
 def _uri(folder: Path) -> str:
-    """A folder as Hadoop writes it: with one slash after `file:`."""
-    return folder.as_uri().replace("file:///", "file:/", 1)
+    """A folder as Hadoop writes it: with one slash after `file:`, and nothing escaped."""
+    return f"file:{folder}"
 
 
 @contextmanager

@@ -36,3 +36,22 @@ def is_connected(pid: int, port: int) -> bool:
         connection.laddr.port == port and connection.status == psutil.CONN_ESTABLISHED
         for connection in psutil.Process(pid).net_connections("tcp")
     )
+
+
+def connected_processes(pid: int, port: int) -> set[int]:
+    """The processes that keep a connection to the process that listens on this port.
+
+    Returns:
+        process numbers; 0 stands for one that this user may not see, or that lies in another container.
+    """
+    theirs = {
+        connection.raddr.port
+        for connection in psutil.Process(pid).net_connections("tcp")
+        if connection.laddr.port == port and connection.status == psutil.CONN_ESTABLISHED
+    }
+    owners = {
+        connection.laddr.port: connection.pid or 0
+        for connection in psutil.net_connections("tcp")
+        if connection.laddr and connection.raddr and connection.raddr.port == port
+    }
+    return {owners.get(each, 0) for each in theirs}

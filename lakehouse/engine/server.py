@@ -1,5 +1,6 @@
 """The engine's life: found, started, replaced when dead, refused when it is another one, stopped."""
 
+import contextlib
 import os
 import select
 import subprocess
@@ -7,14 +8,20 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 from lakehouse.engine import state
 from lakehouse.engine.config import fingerprint
-from lakehouse.engine.ports import accepts, is_connected
+from lakehouse.engine.ports import accepts, connected_processes
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT, Settings, settings
+
+# Stands in the command line of an engine's JVM.
+_JVM = "SparkConnectServer"
+# Longer than its parent process gives it before it is killed.
+STOP_SECONDS = 25
 
 
 def _check_fingerprint(current: state.EngineState, config: Settings) -> None:
@@ -29,12 +36,15 @@ def _check_fingerprint(current: state.EngineState, config: Settings) -> None:
 
 
 def running(config: Settings | None = None) -> state.EngineState | None:
-    """The engine that serves this warehouse now, or None."""
+    """The engine that serves this warehouse now, or None.
+
+    Raises:
+        LakehouseError: one lives whose state cannot be read.
+    """
     config = config or settings()
-    current = state.read_state(config.engine_dir)
-    if current is None or not state.is_alive(config.engine_dir) or not accepts(current.port):
-        return None
-    return current
+    # In this order: what a dead engine left may be damaged, and matters to nobody.
+    current = state.read_state(config.engine_dir) if state.is_alive(config.engine_dir) else None
+    return current if current is not None and accepts(current.port) else None
 
 
 def ensure_engine(config: Settings | None = None) -> state.EngineState:
@@ -59,29 +69,29 @@ def _start(config: Settings) -> state.EngineState:
     readable, writable = os.pipe()
     with (config.engine_dir / "supervisor.log").open("ab") as log:
         subprocess.Popen(
-            [sys.executable, "-m", "lakehouse.engine.supervisor", str(writable)],
+            [sys.executable, "-m", "lakehouse.engine.parent", str(writable)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             pass_fds=(writable,),
             start_new_session=True,
             cwd=PROJECT_ROOT,
-            env=_supervisor_environment(config),
+            env=_engine_environment(config),
         )
     os.close(writable)
     answered, _, _ = select.select([readable], [], [], config.start_timeout_seconds + 30)
     said = os.read(readable, 65_536).decode() if answered else "it did not answer in time"
     os.close(readable)
-    current = state.read_state(config.engine_dir)
-    if said != "ready" or current is None:
+    current = state.read_state(config.engine_dir) if said == "ready" else None
+    if current is None:
         raise LakehouseError(
-            f"the engine did not start: {said or 'its supervisor died'}",
+            f"the engine did not start: {said or 'its parent process died'}",
             f"see {config.engine_dir / 'supervisor.log'}",
         )
     return current
 
 
-def _supervisor_environment(config: Settings) -> dict[str, str]:
+def _engine_environment(config: Settings) -> dict[str, str]:
     """The caller's environment with its settings spelled out, so that both compute the same fingerprint."""
     spelled = {
         f"LAKEHOUSE_{name.upper()}": str(value)
@@ -91,48 +101,71 @@ def _supervisor_environment(config: Settings) -> dict[str, str]:
     return {**os.environ, **spelled, "LAKEHOUSE_WAREHOUSE": str(config.warehouse.resolve())}
 
 
-def _processes(current: state.EngineState) -> list[psutil.Process]:
+def _holders(lock: Path) -> list[psutil.Process]:
+    """The JVMs that have a lock file open; no file is believed, as it may be damaged or of a past engine."""
     found: list[psutil.Process] = []
-    for pid, mark in (
-        (current.supervisor_pid, "lakehouse.engine.supervisor"),
-        (current.pid, "SparkConnectServer"),
-    ):
-        try:
-            process = psutil.Process(pid)
-            # A process number is reused; its command line tells whether it is still ours.
-            if any(mark in argument for argument in process.cmdline()):
-                found.append(process)
-        except psutil.NoSuchProcess:
+    for process in psutil.process_iter(["name", "cmdline"]):
+        if not any(_JVM in argument for argument in process.info["cmdline"] or ()):
             continue
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if any(Path(file.path) == lock for file in process.open_files()):
+                found.append(process)
     return found
 
 
 def _kill(config: Settings) -> None:
-    current = state.read_state(config.engine_dir)
-    if current is None:
+    lock = config.engine_dir / "alive.lock"
+    holders = _holders(lock)
+    if not holders and state.is_locked(lock):
         raise LakehouseError(
-            f"something keeps {config.engine_dir / 'alive.lock'} locked, and no state says what",
+            f"something keeps {lock} locked that is not a process of an engine that this user may stop",
             "find it with `fuser` on that file, and stop it",
         )
-    processes = _processes(current)
+    processes = [*holders, *(parent for parent in map(_parent, holders) if parent is not None)]
+    # A JVM that is told to stop takes its supervisor and its parent process with it.
     for process in processes:
-        process.terminate()
-    _, alive = psutil.wait_procs(processes, timeout=20)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(processes, timeout=STOP_SECONDS)
     for process in alive:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     psutil.wait_procs(alive, timeout=10)
+    if state.is_locked(lock):
+        raise LakehouseError(
+            f"the engine of {config.warehouse} does not stop", "run `lakehouse down` again, or end it by hand"
+        )
 
 
-def stop_engine(config: Settings | None = None) -> bool:
+def _parent(jvm: psutil.Process) -> psutil.Process | None:
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        parent = jvm.parent()
+        # One that was orphaned has a parent that is nobody's business here.
+        if parent is not None and any("lakehouse.engine" in argument for argument in parent.cmdline()):
+            return parent
+    return None
+
+
+def stop_engine(config: Settings | None = None, *, force: bool = False) -> bool:
     """Stop the engine of this warehouse; what it was running is not committed.
+
+    Args:
+        force: also one that others use.
 
     Returns:
         whether there was one.
+
+    Raises:
+        LakehouseError: other processes use it; each is named.
     """
     config = config or settings()
     with state.exclusive(config.engine_dir / "start.lock"):
         if not state.is_alive(config.engine_dir):
             return False
+        if not force:
+            _refuse_if_used(
+                config, "wait until they are done, or end their statements, too: `lakehouse down --force`"
+            )
         _kill(config)
         return True
 
@@ -146,28 +179,36 @@ def stopped(config: Settings | None = None) -> Generator[None]:
     """
     config = config or settings()
     with state.exclusive(config.engine_dir / "start.lock"):
-        users = _users(config)
-        if users:
-            raise LakehouseError(
-                f"the engine of {config.warehouse} is in use by {', '.join(users)}",
-                "wait until they are done, or stop them, and run this again",
-            )
+        _refuse_if_used(config, "wait until they are done, or stop them, and run this again")
         if state.is_alive(config.engine_dir):
             _kill(config)
         yield
 
 
-def _users(config: Settings) -> list[str]:
-    """Whoever keeps a session on the engine that runs, ours and others."""
-    current = running(config)
+def _refuse_if_used(config: Settings, hint: str) -> None:
+    users = users_of(config)
+    if users:
+        raise LakehouseError(f"the engine of {config.warehouse} is in use by {', '.join(users)}", hint)
+
+
+def users_of(config: Settings | None = None) -> list[str]:
+    """Whoever else keeps a session on the engine that runs, or a connection to it, in words."""
+    config = config or settings()
+    try:
+        current = running(config)
+    except LakehouseError:
+        # Another version's, or damaged: who uses it cannot be known, and it serves nobody of this version.
+        return []
     if current is None:
         return []
-    ours = [
-        f"process {client.pid} ({client.command})"
-        for _, client, alive in state.clients(config.engine_dir)
-        if alive and client.instance == current.instance
-    ]
-    return ours or (["a client of another program"] if is_connected(current.pid, current.port) else [])
+    named = {
+        client.pid: f"process {client.pid} ({client.command})"
+        for client in state.living_clients(config.engine_dir, current.instance)
+    }
+    family = {os.getpid(), current.supervisor_pid, current.parent_pid, current.pid}
+    for pid in connected_processes(current.pid, current.port) - family - named.keys():
+        named[pid] = f"process {pid} (a client of another program)" if pid else "a client of another program"
+    return [name for pid, name in named.items() if pid not in family]
 
 
 @dataclass(frozen=True)

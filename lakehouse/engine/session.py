@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
 
+from grpc import RpcError
 from pyspark.errors import PySparkException
 from pyspark.logger import PySparkLogger
 from pyspark.sql.connect.client.retries import DefaultPolicy
@@ -27,6 +28,8 @@ from lakehouse.settings import Settings, settings
 # They print each error's SQL and stack on standard error, beside the exception that says it all. PySpark
 # switches the last one off, and Alembic's set-up of logging (MLflow, Dagster) on again: a level stays.
 _LOG_ERRORS_TWICE = ("SQLQueryContextLogger", "DataFrameQueryContextLogger", "pyspark.sql.connect.logging")
+
+_log = logging.getLogger(__name__)
 
 
 class _Current:
@@ -192,20 +195,47 @@ def _answers(session: ConnectSession) -> bool:
 def interrupt_dead_clients(config: Settings, engine: state.EngineState) -> list[state.Client]:
     """Stop what clients that died without a word (kill -9) left running, and forget them.
 
-    A killed client does not stop its statement: it would commit minutes later.
+    A killed client does not stop its statement: it would commit minutes later. Where one cannot be
+    interrupted, the others are, and its file stays for the next look.
 
     Returns:
-        the clients that were dead.
+        the clients that were dead and are forgotten.
+
+    Raises:
+        PySparkException: of the first that could not be interrupted.
     """
     dead: list[state.Client] = []
+    failures: list[Exception] = []
+    for path in state.unreadable_clients(config.engine_dir):
+        # A power cut may leave such a file; that there was one also means that its session is gone.
+        _log.warning("%s says nothing that can be read, and its process is gone: deleted", path)
+        path.unlink(missing_ok=True)
     for path, client, alive in state.clients(config.engine_dir):
         if alive:
             continue
-        if client.instance == engine.instance:
-            _end_session(config, engine, client)
+        try:
+            if client.instance == engine.instance:
+                _end_session(config, engine, client)
+        except (PySparkException, RpcError) as error:
+            failures.append(error)
+            continue
         path.unlink(missing_ok=True)
         dead.append(client)
+    if failures:
+        raise failures[0]
     return dead
+
+
+def settled_session(config: Settings | None = None) -> SparkSession:
+    """The session of this process, as `spark_session`, once nothing of its killed children runs any more.
+
+    For cleaning up: what a killed dbt still builds would come after it.
+    """
+    config = config or settings()
+    session = spark_session(config)
+    if server.is_ours(os.environ["SPARK_REMOTE"]):
+        interrupt_dead_clients(config, server.ensure_engine(config))
+    return session
 
 
 def _end_session(config: Settings, engine: state.EngineState, client: state.Client) -> None:
@@ -262,17 +292,24 @@ def _at_exit() -> None:
 
 
 def _leave() -> None:
-    """Interrupt what runs and give the session back; the file of this client goes with it."""
+    """Interrupt what runs and give the session back; the file of this client goes with it.
+
+    Where that fails the file stays: its lock falls with this process, and the supervisor does it.
+    """
     config = settings()
     for instance, (pid, address) in list(_registered.items()):
         if pid != os.getpid():
             continue
         session_id = address.rpartition("session_id=")[2]
-        engine = server.running(config)
         path = config.engine_dir / "clients" / f"{session_id}.json"
-        if engine is not None and engine.instance == instance:
-            for file, client, _ in state.clients(config.engine_dir):
-                if file == path:
-                    _end_session(config, engine, client)
+        try:
+            engine = server.running(config)
+            if engine is not None and engine.instance == instance:
+                for file, client, _ in state.clients(config.engine_dir):
+                    if file == path:
+                        _end_session(config, engine, client)
+        except (PySparkException, RpcError, LakehouseError) as error:
+            _log.warning("the session was not closed, the engine's supervisor will: %s", error)
+            continue
         path.unlink(missing_ok=True)
     _registered.clear()

@@ -1,160 +1,101 @@
-"""The engine's parent process: starts Spark Connect, stops statements of dead clients, stops an idle engine.
+"""The engine's supervisor: stops statements of dead clients, and an idle engine.
 
-Started by `lakehouse.engine.server.ensure_engine`, which holds the start lock and waits on a pipe for
-one line: `ready`, or what went wrong.
+Started by `lakehouse.engine.parent`, which starts another one when it dies.
 """
 
-import contextlib
-import fcntl
+import logging
 import os
-import platform
-import secrets
-import shutil
 import signal
-import subprocess
 import sys
-import threading
-from datetime import UTC, datetime
-from pathlib import Path
+import time
+from collections.abc import Callable
+from logging.handlers import RotatingFileHandler
 from types import FrameType
 
 from lakehouse.engine import state
-from lakehouse.engine.config import fingerprint, write_files
-from lakehouse.engine.jars import jar_paths, spark_home
-from lakehouse.engine.ports import accepts, free_port, is_connected
+from lakehouse.engine.ports import is_connected
 from lakehouse.engine.session import interrupt_dead_clients
-from lakehouse.errors import LakehouseError
-from lakehouse.settings import PROJECT_ROOT, Settings, settings
+from lakehouse.settings import Settings, settings
 
-# How often the supervisor looks after clients and idleness, in seconds.
+# How often it looks after clients and idleness, in seconds.
 WATCH_SECONDS = 2.0
-CONNECT_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
+
+_log = logging.getLogger("lakehouse.engine.supervisor")
 
 
-def _launch(config: Settings, port: int) -> subprocess.Popen[bytes]:
-    engine = config.engine_dir
-    shutil.rmtree(engine / "scratch", ignore_errors=True)
-    for folder in (engine / "scratch", config.tables_dir):
-        folder.mkdir(parents=True, exist_ok=True)
-    properties = write_files(config, port, jar_paths())
-    alive = os.open(engine / "alive.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(alive, fcntl.LOCK_EX)
-    environment = {
-        key: value
-        for key, value in os.environ.items()
-        # The server must not take itself for a client, nor read another Spark's configuration.
-        if not key.startswith("SPARK_") and key not in ("PYTHONPATH", "PYTHONHOME")
-    } | {
-        "SPARK_CONNECT_AUTHENTICATE_TOKEN": state.token(engine),
-        "SPARK_HOME": str(spark_home()),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "PYSPARK_PYTHON": sys.executable,
-        "PYSPARK_DRIVER_PYTHON": sys.executable,
-    }
-    try:
-        with (engine / "server.out").open("wb") as output:
-            return subprocess.Popen(
-                [
-                    str(spark_home() / "bin" / "spark-submit"),
-                    "--properties-file", str(properties),
-                    "--class", CONNECT_CLASS,
-                    "spark-internal",
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                cwd=engine,
-                # The JVM inherits the lock and so keeps it exactly as long as it lives.
-                pass_fds=(alive,),
-            )  # fmt: skip
-    finally:
-        os.close(alive)
-
-
-def _wait_until_serving(server: subprocess.Popen[bytes], port: int, config: Settings) -> None:
-    for _ in range(config.start_timeout_seconds * 10):
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(timeout=0.1)
-            said = (config.engine_dir / "server.out").read_text(errors="replace").strip()[-1500:]
-            raise LakehouseError(
-                f"Spark stopped while starting (exit code {server.returncode}):\n{said}",
-                f"the whole log is {config.engine_dir / 'server.log'}",
-            )
-        if accepts(port):
-            return
-    server.kill()
-    raise LakehouseError(
-        f"Spark did not serve within {config.start_timeout_seconds} s",
-        f"see {config.engine_dir / 'server.log'}, or raise LAKEHOUSE_START_TIMEOUT_SECONDS",
-    )
-
-
-def _watch(
-    server: subprocess.Popen[bytes], current: state.EngineState, config: Settings, stop: threading.Event
-) -> None:
-    idle_since = datetime.now(UTC)
-    while not stop.is_set():
-        # The wait is the clock of this loop; a dying server ends it at once.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(timeout=WATCH_SECONDS)
-            return
-        interrupt_dead_clients(config, current)
-        if is_connected(current.pid, current.port):
-            idle_since = datetime.now(UTC)
-        idle = (datetime.now(UTC) - idle_since).total_seconds()
-        if config.idle_minutes and idle >= config.idle_minutes * 60:
-            return
-
-
-def main(report: int) -> None:
-    """Run one engine until it is idle for too long, dies, or is told to stop by SIGTERM.
+class Supervisor:
+    """Looks after one engine.
 
     Args:
-        report: descriptor of the pipe on which the starter waits.
+        parent: the process number of the engine's parent.
+    """
+
+    def __init__(self, config: Settings, engine: state.EngineState, parent: int) -> None:
+        self._config, self._engine, self._parent = config, engine, parent
+        self._busy_at = time.monotonic()
+
+    def run(self) -> None:
+        """Look again and again, whatever goes wrong in a look, for as long as the engine's parent lives."""
+        while os.getppid() == self._parent:
+            for look in (self.end_dead_clients, self.stop_when_idle):
+                _log_failure(look)
+            time.sleep(WATCH_SECONDS)
+
+    def end_dead_clients(self) -> None:
+        """Interrupt what clients that are gone left running, and forget them."""
+        for client in interrupt_dead_clients(self._config, self._engine):
+            _log.info("process %d is gone, its statements were interrupted: %s", client.pid, client.command)
+
+    def stop_when_idle(self) -> None:
+        """Stop the engine after the setting's minutes with neither a living client nor a connection."""
+        clients = state.living_clients(self._config.engine_dir, self._engine.instance)
+        if clients or is_connected(self._engine.pid, self._engine.port):
+            self._busy_at = time.monotonic()
+        minutes = self._config.idle_minutes
+        if minutes and time.monotonic() - self._busy_at >= minutes * 60:
+            _log.info("idle for %g minutes", minutes)
+            self.stop_engine()
+
+    def stop_engine(self) -> None:
+        """Ask the engine's parent to stop it, and this process with it."""
+        if os.getppid() == self._parent:
+            os.kill(self._parent, signal.SIGTERM)
+
+
+def _log_failure(look: Callable[[], None]) -> None:
+    """Whatever it is, the next look may succeed; an engine must not die of it, nor be left alone."""
+    try:
+        look()
+    except Exception:  # noqa: BLE001 - logged with its traceback
+        _log.exception("a look at the engine failed; it is tried again")
+
+
+def main(instance: str, parent: int) -> None:
+    """Look after an engine until it ends.
+
+    Args:
+        instance: which engine; another one that stands in the state is not this process's.
+        parent: as above.
     """
     config = settings()
-    stop = threading.Event()
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        # What fails at each look must not fill the disk.
+        handlers=[RotatingFileHandler(config.engine_dir / "supervisor.log", maxBytes=2**20, backupCount=1)],
+    )
+    engine = state.read_state(config.engine_dir)
+    if engine is None or engine.instance != instance:
+        return
+    supervisor = Supervisor(config, engine, parent)
 
     def told_to_stop(number: int, frame: FrameType | None) -> None:
-        stop.set()
+        supervisor.stop_engine()
 
     signal.signal(signal.SIGTERM, told_to_stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    engine = config.engine_dir
-    port = free_port()
-    server: subprocess.Popen[bytes] | None = None
-    try:
-        server = _launch(config, port)
-        _wait_until_serving(server, port, config)
-        current = state.EngineState(
-            instance=secrets.token_hex(8),
-            pid=server.pid,
-            supervisor_pid=os.getpid(),
-            port=port,
-            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            heap_mb=config.heap_mb,
-            project=str(PROJECT_ROOT),
-            fingerprint=fingerprint(config),
-        )
-        state.write_state(engine, current)
-    except LakehouseError as error:
-        os.write(report, str(error).encode())
-        os.close(report)
-        return
-    os.write(report, b"ready")
-    os.close(report)
-    try:
-        _watch(server, current, config, stop)
-    finally:
-        server.terminate()
-        try:
-            server.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            server.kill()
+    supervisor.run()
 
 
 if __name__ == "__main__":
-    # Named in the process list, for people who look there first.
-    print(f"supervisor {os.getpid()} on Python {platform.python_version()} at {Path.cwd()}")  # noqa: T201
-    main(int(sys.argv[1]))
+    main(sys.argv[1], int(sys.argv[2]))

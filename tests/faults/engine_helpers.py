@@ -5,9 +5,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+
 from lakehouse.settings import PROJECT_ROOT, Settings
 
 PRELUDE = "from lakehouse.engine.session import spark_session\nfrom lakehouse.engine import server\n"
+
+# A write that takes many minutes, row by row. Without code generation: a generated loop over a range looks
+# for its cancellation only when a row group is written.
+LONG_WRITE = """
+spark = spark_session()
+spark.conf.set("spark.sql.codegen.wholeStage", "false")
+spark.sql("create table if not exists default.victim (id bigint) using delta")
+print("writing", flush=True)
+spark.sql('''insert into default.victim
+    select id from range(0, 4000000000, 1, 8) where sha2(cast(id as string), 256) > '0' ''')
+"""
 
 
 def environment(warehouse: Path, **extra: str) -> dict[str, str]:
@@ -54,3 +67,28 @@ def output(process: subprocess.Popen[str]) -> str:
     printed, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors or printed
     return printed.strip()
+
+
+def newest_version(own: Settings, table: str) -> int:
+    """The newest version by the files of the log: a query would wait behind the statement that is tested."""
+    return max(int(path.stem) for path in (own.tables_dir / table / "_delta_log").glob("*.json"))
+
+
+def until_busy(pid: int) -> None:
+    """Wait until the engine has worked for half a second; with others at work that takes more than one."""
+    process = psutil.Process(pid)
+    before = sum(process.cpu_times()[:2])
+    for _ in range(20):
+        process.cpu_percent(interval=0.5)
+        if sum(process.cpu_times()[:2]) - before > 0.5:
+            return
+    raise AssertionError("the write is not running")
+
+
+def until_quiet(pid: int) -> None:
+    """Wait until the engine does nothing any more."""
+    process = psutil.Process(pid)
+    for _ in range(30):
+        if process.cpu_percent(interval=1.0) < 20:
+            return
+    raise AssertionError("the engine still works on a dead client's statement")

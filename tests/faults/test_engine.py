@@ -16,20 +16,17 @@ from lakehouse.engine import config, server, session, state
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.land import ingest
 from lakehouse.settings import PROJECT_ROOT, Settings
-from tests.faults.engine_helpers import bare_dbt, output, start
+from tests.faults.engine_helpers import (
+    LONG_WRITE,
+    bare_dbt,
+    newest_version,
+    output,
+    start,
+    until_busy,
+    until_quiet,
+)
 
 ENGINE = "engine = server.ensure_engine(); print(engine.pid, engine.instance)"
-# A write that takes many minutes, row by row. Without code generation: a generated loop over a range looks
-# for its cancellation only when a row group is written.
-LONG_WRITE = """
-spark = spark_session()
-spark.conf.set("spark.sql.codegen.wholeStage", "false")
-spark.sql("create table if not exists default.victim (id bigint) using delta")
-print("writing", flush=True)
-spark.sql('''insert into default.victim
-    select id from range(0, 4000000000, 1, 8) where sha2(cast(id as string), 256) > '0' ''')
-"""
-
 # A Dagster process whose asset uses the engine, before and after a line on its standard input.
 DAGSTER_PROCESS = """
 import dagster as dg
@@ -62,11 +59,6 @@ def _jvms(warehouse: Path) -> list[int]:
         for process in psutil.process_iter(["name", "cmdline"])
         if process.info["name"] == "java" and any(str(warehouse) in part for part in process.info["cmdline"])
     ]
-
-
-def _version(own: Settings, table: str) -> int:
-    """The newest version by the files of the log: a query would wait behind the statement that is tested."""
-    return max(int(path.stem) for path in (own.tables_dir / table / "_delta_log").glob("*.json"))
 
 
 @pytest.fixture
@@ -186,36 +178,17 @@ def test_the_statement_of_a_dead_client_never_commits(terminal: Settings, number
     victim = start(LONG_WRITE, terminal.warehouse, LAKEHOUSE_HEAP_MB="1024")
     assert victim.stdout is not None
     assert victim.stdout.readline().strip() == "writing"
-    before = _version(terminal, "victim")
+    before = newest_version(terminal, "victim")
     clients = [client for _, client, _ in state.clients(terminal.engine_dir) if client.pid == victim.pid]
     assert len(clients) == 1, "the victim was registered"
-    _until_busy(engine.pid)
+    until_busy(engine.pid)
     victim.send_signal(number)
     victim.wait(timeout=60)
     # The next writer looks for the dead before it starts; the supervisor may have been quicker.
     session.interrupt_dead_clients(terminal, engine)
     assert not [c for _, c, _ in state.clients(terminal.engine_dir) if c.pid == victim.pid]
-    _until_quiet(engine.pid)
-    assert _version(terminal, "victim") == before
-
-
-def _until_busy(pid: int) -> None:
-    """Wait until the engine has worked for half a second; with others at work that takes more than one."""
-    process = psutil.Process(pid)
-    before = sum(process.cpu_times()[:2])
-    for _ in range(20):
-        process.cpu_percent(interval=0.5)
-        if sum(process.cpu_times()[:2]) - before > 0.5:
-            return
-    raise AssertionError("the write is not running")
-
-
-def _until_quiet(pid: int) -> None:
-    process = psutil.Process(pid)
-    for _ in range(30):
-        if process.cpu_percent(interval=1.0) < 20:
-            return
-    raise AssertionError("the engine still works on a dead client's statement")
+    until_quiet(engine.pid)
+    assert newest_version(terminal, "victim") == before
 
 
 def test_a_users_own_server_is_used_and_nothing_is_started(own: Settings, tmp_path: Path) -> None:

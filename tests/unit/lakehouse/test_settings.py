@@ -8,7 +8,17 @@ from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT, Settings
 
 
-@pytest.mark.parametrize(("variable", "value"), [("HEAP_MB", "a lot"), ("CORES", "0"), ("MLFLOW_PORT", "80")])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HEAP_MB", "a lot"),
+        ("CORES", "0"),
+        ("MLFLOW_PORT", "80"),
+        ("WAREHOUSE", "/data/a;b"),
+        ("WAREHOUSE", "/data/a,b"),
+        ("WAREHOUSE", "/data/a%20b"),
+    ],
+)
 def test_a_bad_value_is_refused_by_the_name_of_its_variable(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,3 +59,8 @@ def test_days_in_the_wrong_order_are_refused_by_the_names_of_both(monkeypatch: p
             module.settings()
     finally:
         module.settings.cache_clear()
+
+
+def test_a_path_with_blanks_and_letters_of_any_language_is_fine(tmp_path) -> None:
+    warehouse = tmp_path / "Jürgen's wärehouse (new)"
+    assert Settings(warehouse=warehouse).engine_dir == warehouse / "engine"

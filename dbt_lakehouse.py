@@ -44,6 +44,8 @@ def _tell_errors_without_plans() -> None:
     from dbt_common.exceptions import DbtRuntimeError
 
     execute: Callable[..., None] = Cursor.execute
+    if execute.__name__ == "readable":
+        return
 
     def readable(self: Cursor, sql: str, *parameters: Any) -> None:
         try:

@@ -27,8 +27,12 @@ class Warehouse:
         report = ingest(self.spark, landing=self.folder / "landing", schema=f"{self.schema}_bronze")
         assert not report.refused, report.refused
 
-    def build(self, *options: str, environment: Mapping[str, str] | None = None) -> float:
-        """dbt builds what is new, and tests nothing; seconds without dbt's start and parsing."""
+    def build(self, *options: str, variables: Mapping[str, str] | None = None) -> float:
+        """dbt builds what is new, and tests nothing; seconds without dbt's start and parsing.
+
+        Args:
+            variables: of dbt, beside those that name schemas.
+        """
         target = self.folder / "target"
         run_dbt(
             [
@@ -43,10 +47,11 @@ class Warehouse:
             variables={
                 "bronze_schema": f"{self.schema}_bronze",
                 "predictions_schema": f"{self.schema}_predictions",
+                **(variables or {}),
             },
             target="dev",
             target_path=target,
-            environment={"LAKEHOUSE_DBT_SCHEMA": self.schema, **(environment or {})},
+            environment={"LAKEHOUSE_DBT_SCHEMA": self.schema},
         )
         return float(json.loads((target / "run_results.json").read_text())["elapsed_time"])
 

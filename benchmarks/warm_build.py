@@ -36,7 +36,7 @@ def build_day(warehouse: Warehouse, threads: int) -> tuple[float, list[str]]:
     log.unlink(missing_ok=True)
     seconds = warehouse.build(
         *("--threads", str(threads), "--log-format-file", "json", "--log-level-file", "debug"),
-        environment={"LAKEHOUSE_START_DATE": str(DAY), "LAKEHOUSE_END_DATE": str(DAY)},
+        variables={"start_date": str(DAY), "end_date": str(DAY)},
     )
     events = [json.loads(line) for line in log.read_text().splitlines()]
     return seconds, [str(event["data"]["sql"]) for event in events if event["info"]["name"] == "SQLQuery"]

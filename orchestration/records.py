@@ -13,7 +13,7 @@ from typing import Any
 
 from deltalake import DeltaTable
 
-from expectations import gate_results
+from lakehouse.delta import gate_results
 from lakehouse.delta.table import local_folder, table_exists
 from lakehouse.engine.session import spark_session
 from lakehouse.ingest.land import DELIVERIES

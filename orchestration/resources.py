@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -30,7 +29,7 @@ _TABLES = ("incremental", "table", "snapshot")
 
 
 class EngineDbt(DbtCliResource):
-    """`dbt build` in a process of its own, for a range of days, against the running engine.
+    """`dbt build` in a process of its own, against the running engine.
 
     The engine's address and token reach dbt by the environment; the plugin `dbt_lakehouse` finds it by them.
     """
@@ -45,9 +44,10 @@ class EngineDbt(DbtCliResource):
         # columns later. Ours come from Delta's log.
         return None
 
-    def build(self, context: dg.AssetExecutionContext, days: tuple[date, date]) -> Iterator[Any]:
-        """Build and test the selected models for these days; yields dagster-dbt's events, tables described.
+    def build(self, context: dg.AssetExecutionContext) -> Iterator[Any]:
+        """Build and test the selected models; yields dagster-dbt's events, tables described.
 
+        The run's days ask for nothing here: what is computed is what was reached.
         Unit tests are left to development: they look at SQL, not at data.
         """
         connect_environment()
@@ -66,11 +66,10 @@ class EngineDbt(DbtCliResource):
         ]
         if context.run.tags.get(FULL_REFRESH_TAG) == "true":
             arguments.append("--full-refresh")
-        # Days as `--vars` would make dbt parse the whole project anew.
         variables = {
             "LAKEHOUSE_RETENTION_DAYS": str(settings().retention_days),
-            "LAKEHOUSE_START_DATE": days[0].isoformat(),
-            "LAKEHOUSE_END_DATE": days[1].isoformat(),
+            # Data tests look at the days that the build replaced.
+            "LAKEHOUSE_TEST_BUILT_DAYS": "1",
             # Escape codes belong on a terminal, not in a log.
             "DBT_USE_COLORS": str(sys.stdout.isatty()).lower(),
         }

@@ -6,9 +6,11 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtProject
 
+from lakehouse.ingest.source import DELIVERIES
 from orchestration.owners import ANALYSTS, as_owner
 
 BRONZE_GATE = dg.AssetKey(["gates", "bronze"])
+LEDGER = dg.AssetKey(["bronze", DELIVERIES])
 
 
 def table_key(name: str) -> dg.AssetKey:
@@ -77,7 +79,10 @@ class Translator(DagsterDbtTranslator):
             if parent["resource_type"] == "model" and gate_of(parent) not in (None, own_gate)
         }
         keys = [behind.get(dep.asset_key, dep.asset_key) for dep in spec.deps]
-        if any(parent["resource_type"] == "source" and parent["schema"] == "bronze" for parent in parents):
+        if len(keys) > 1 and LEDGER in keys:
+            # Almost all models know the frontier of deliveries: an edge each would hide the others.
+            keys.remove(LEDGER)
+        if any(key.path[0] == "bronze" for key in keys):
             keys.append(BRONZE_GATE)
         return [dg.AssetDep(key) for key in dict.fromkeys(keys)]
 

@@ -23,7 +23,7 @@ _Found = TypeVar("_Found")
 
 
 # Commands that build, and those that read tables; all others only look at the project.
-BUILDS = ("run", "build", "retry", "snapshot")
+BUILDS = ("run", "build", "retry", "snapshot", "seed")
 READS = (*BUILDS, "compile", "show", "run-operation")
 
 
@@ -59,6 +59,7 @@ class BuildForMacros:
 
     def __init__(self, build: Build) -> None:
         self.begin = _told_by_dbt(build.begin)
+        self.end = _told_by_dbt(build.end)
         self.table = _told_by_dbt(build.table)
         self.view_sql = _told_by_dbt(build.view_sql)
         self.superseded = _told_by_dbt(build.superseded)
@@ -144,6 +145,8 @@ def install() -> None:
     from dbt.adapters.spark.column import SparkColumn
     from dbt.adapters.spark.impl import SparkAdapter
 
+    if hasattr(SparkAdapter, this_build.__name__):
+        return
     for method in (this_build, local_columns):
         setattr(SparkAdapter, method.__name__, available.parse_none(method))
         SparkAdapter._available_ |= {method.__name__}  # pyright: ignore[reportPrivateUsage]

@@ -1,7 +1,9 @@
 """A dbt invocation as its macros ask it: which version of each input to read, and which days to compute."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date
 from threading import RLock
@@ -23,6 +25,7 @@ from lakehouse.dbt.graph import Graph, Node, event_date, gate_of, table_of
 from lakehouse.dbt.increments import STRATEGY, DayPlan, Input, inputs_of, plan_days
 from lakehouse.dbt.reads import Database, NotBuiltYetError, Options, Reads
 from lakehouse.errors import LakehouseError
+from lakehouse.production import production
 
 # An input's `time` lies within so many days of the day of its row.
 TIME_MARGIN_DAYS = 2
@@ -89,11 +92,20 @@ class Build:
         self._asked = asked
         self._lock = RLock()
         self._plans: dict[str, DayPlan] = {}
+        self._lock_held = ExitStack()
 
     def begin(self) -> None:
-        """Resolve what the whole build reads, before the first model is built."""
-        if self._options.pins and not self._asked.empty:
-            _ = self._reads.snapshot, self._reads.frontier
+        """Wait for others that build production, and resolve what all of this build reads.
+
+        The lock is given back by `end`, or by the kernel when this process dies.
+        """
+        if self._options.pins and self._options.builds:
+            self._lock_held.enter_context(production(f"dbt {self._asked.command} --target prod", _say))
+            _ = self._reads.snapshot
+
+    def end(self) -> None:
+        """Let others build."""
+        self._lock_held.close()
 
     def table(self, schema: str, name: str, readers_gate: str | None = None) -> str:
         """A table as a model's SQL reads it."""
@@ -266,6 +278,11 @@ def _entry(node: Node, builds: str, plan: DayPlan | None) -> dict[str, Any]:
         "because": {} if plan is None else dict(plan.because),
         "sql_changed": plan is not None and plan.built_with is not None,
     }
+
+
+def _say(line: str) -> None:
+    """On standard error: dagster-dbt reads dbt's events from standard output."""
+    sys.stderr.write(f"{line}\n")
 
 
 def _inputs(model: Node) -> tuple[Input, ...]:

@@ -13,7 +13,7 @@ from dagster_dbt import dbt_assets
 from expectations.suite import Gate
 from lakehouse.dbt.project import manifest
 from lakehouse.engine.session import spark_session
-from orchestration.partitions import DAYS, ONE_RUN, days_of
+from orchestration.partitions import DAYS, ONE_RUN
 from orchestration.requirements import require, sources_read
 from orchestration.resources import EVERY_ROW, EngineDbt
 from orchestration.translator import Translator, table_key
@@ -42,7 +42,7 @@ def _dbt_definition(tag: str, gates: tuple[Gate, ...]) -> dg.AssetsDefinition:
         with writing(context):
             for gate in gates:
                 require(spark_session(), gate, _read_behind(gate, context.selected_asset_keys))
-            yield from dbt.build(context, days_of(context))
+            yield from dbt.build(context)
 
     return build
 

@@ -10,11 +10,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from demo.publish import publish
-from expectations import gate_results
-from expectations.gate_results import GateRow
 from expectations.suite import GATES
 from expectations.suites import suites_of
 from lakehouse import settings as settings_module
+from lakehouse.delta import gate_results
+from lakehouse.delta.gate_results import GateRow
 from lakehouse.delta.table import TableVersion
 from lakehouse.engine import server, session
 from lakehouse.ingest.land import ingest

@@ -14,9 +14,18 @@
   })) -%}
 {%- endmacro %}
 
-{#- Resolves what a production build reads, before its first model is built: on-run-start. -#}
+{#-
+  Around a build: in production it waits for others that build, and resolves what it reads before its first model is
+  built.
+-#}
 {% macro begin_build() -%}
-  {%- if execute and flags.WHICH in ['run', 'build', 'snapshot', 'retry'] -%}
+  {%- if execute and flags.WHICH in ['run', 'build', 'snapshot', 'retry', 'seed'] -%}
     {%- do this_build().begin() -%}
+  {%- endif -%}
+{%- endmacro %}
+
+{% macro end_build() -%}
+  {%- if execute and flags.WHICH in ['run', 'build', 'snapshot', 'retry', 'seed'] -%}
+    {%- do this_build().end() -%}
   {%- endif -%}
 {%- endmacro %}

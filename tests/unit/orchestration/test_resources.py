@@ -23,9 +23,9 @@ def test_a_node_without_an_event_fails_the_step_by_name() -> None:
 
 
 def test_variables_are_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LAKEHOUSE_START_DATE", "2013-01-01")
-    monkeypatch.delenv("LAKEHOUSE_END_DATE", raising=False)
-    with _in_environment({"LAKEHOUSE_START_DATE": "2013-02-02", "LAKEHOUSE_END_DATE": "2013-02-03"}):
-        assert os.environ["LAKEHOUSE_END_DATE"] == "2013-02-03"
-    assert os.environ["LAKEHOUSE_START_DATE"] == "2013-01-01"
-    assert "LAKEHOUSE_END_DATE" not in os.environ
+    monkeypatch.setenv("LAKEHOUSE_ONE", "2013-01-01")
+    monkeypatch.delenv("LAKEHOUSE_OTHER", raising=False)
+    with _in_environment({"LAKEHOUSE_ONE": "2013-02-02", "LAKEHOUSE_OTHER": "2013-02-03"}):
+        assert os.environ["LAKEHOUSE_OTHER"] == "2013-02-03"
+    assert os.environ["LAKEHOUSE_ONE"] == "2013-01-01"
+    assert "LAKEHOUSE_OTHER" not in os.environ

@@ -110,10 +110,13 @@ class Reads:
                 raise
             return None
 
-    def _pin(self, table: str, readers_gate: str | None) -> TableVersion:
+    def _pin(self, table: str, readers_gate: str | None) -> TableVersion | None:
         gate = self._graph.gate_of(table)
         if gate is not None and gate != readers_gate:
             return self.snapshot.released(table)
+        if self._database.kind(table) == "view":
+            # It has no version of its own: one that no model makes is read as it is.
+            return None
         with self._lock:
             if table not in self._pins:
                 self._pins[table] = (

@@ -35,6 +35,7 @@ class LakehouseEngine(dbtPlugin):
         spark_session()
         _tell_errors_without_plans()
         adapter.install()
+        _offer_seeds_as_text()
         if command == "generate":
             _tell_rows_and_bytes()
 
@@ -54,6 +55,25 @@ def _tell_errors_without_plans() -> None:
             raise DbtRuntimeError(without_plan(str(error.msg))) from error
 
     Cursor.execute = readable
+
+
+def _offer_seeds_as_text() -> None:
+    """Let macros ask `adapter.seed_as_text(path, delimiter)`: a seed's rows as they stand in its file.
+
+    dbt's own reader makes numbers, dates and booleans of all columns that it is not told to leave alone, and
+    a macro cannot tell it. An empty value is NULL, as it is there.
+    """
+    from agate import Table
+    from dbt.adapters.base.meta import available
+    from dbt.adapters.spark.impl import SparkAdapter
+    from dbt_common.clients import agate_helper
+
+    def seed_as_text(_: SparkAdapter, path: str, delimiter: str) -> Table:
+        names = agate_helper.from_csv(path, text_columns=(), delimiter=delimiter).column_names
+        return agate_helper.from_csv(path, text_columns=names, delimiter=delimiter)
+
+    setattr(SparkAdapter, seed_as_text.__name__, available.parse_none(seed_as_text))
+    SparkAdapter._available_ |= {seed_as_text.__name__}  # pyright: ignore[reportPrivateUsage]
 
 
 def _tell_rows_and_bytes() -> None:

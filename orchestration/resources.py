@@ -24,8 +24,8 @@ from orchestration.table_metadata import table_metadata
 EVERY_ROW = "tag:every_row"
 # A run with this tag, set to "true", makes the tables that it builds anew: after a change of SQL or columns.
 FULL_REFRESH_TAG = "lakehouse/full_refresh"
-# What is a Delta table; seeds are views on their values here.
-_TABLES = ("incremental", "table", "snapshot")
+# What is a Delta table.
+_TABLES = ("incremental", "table", "snapshot", "seed")
 
 
 class EngineDbt(DbtCliResource):

@@ -57,7 +57,7 @@ class Translator(DagsterDbtTranslator):
         node = self.get_resource_props(manifest, unique_id)
         if node["resource_type"] == "source":
             return spec
-        view = node["config"].get("materialized") in ("view", "seed")
+        view = node["config"].get("materialized") == "view"
         return spec.replace_attributes(
             deps=self._deps(manifest, node, spec),
             owners=[as_owner(owner) for owner in spec.owners] or [_group_owner(manifest, node)],

@@ -3,6 +3,6 @@
   {%- if run_query('select 1 as found from ' ~ source ~ ' limit 1').rows | length == 0 -%}
     select 1
   {%- else -%}
-    {{ dbt_spark.spark__snapshot_merge_sql(target, source, insert_cols) }}
+    {{ dbt.spark__snapshot_merge_sql(target, source, insert_cols) }}
   {%- endif -%}
 {%- endmacro %}

@@ -13,7 +13,7 @@ from lakehouse.dbt.build import Asked, Build, asked_days
 from lakehouse.dbt.graph import Graph
 from lakehouse.dbt.reads import Options, Reads
 from lakehouse.dbt.snapshot import Snapshot, resolve
-from lakehouse.delta.files import local_columns as columns_in_log
+from lakehouse.delta.files import local_description as description_in_log
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.source import load_sources
@@ -128,15 +128,15 @@ def _build(adapter: Any, graph: Mapping[str, Any], given: Mapping[str, Any]) -> 
     )
 
 
-def local_columns(adapter: Any, relation: Any) -> list[dict[str, str]] | None:
-    """Name, type and comment of a table's columns from Delta's log; None where Spark has to be asked.
+def local_description(adapter: Any, relation: Any) -> dict[str, Any] | None:
+    """A table's columns and comment from Delta's log; None where Spark has to be asked.
 
     An increment asks for its table's columns several times: a statement each, otherwise.
     """
     if not relation.schema:
         return None
-    found = columns_in_log(f"{relation.schema}.{relation.identifier}")
-    return None if found is None else [asdict(column) for column in found]
+    found = description_in_log(f"{relation.schema}.{relation.identifier}")
+    return None if found is None else asdict(found)
 
 
 def install() -> None:
@@ -147,15 +147,15 @@ def install() -> None:
 
     if hasattr(SparkAdapter, this_build.__name__):
         return
-    for method in (this_build, local_columns):
+    for method in (this_build, local_description):
         setattr(SparkAdapter, method.__name__, available.parse_none(method))
         SparkAdapter._available_ |= {method.__name__}  # pyright: ignore[reportPrivateUsage]
     described: Callable[..., list[SparkColumn]] = SparkAdapter.get_columns_in_relation
 
     def get_columns_in_relation(self: SparkAdapter, relation: Any) -> list[SparkColumn]:
-        found = local_columns(self, relation)
+        found = local_description(self, relation)
         if found is None:
             return described(self, relation)
-        return [SparkColumn(column=each["name"], dtype=each["type"]) for each in found]
+        return [SparkColumn(column=each["name"], dtype=each["type"]) for each in found["columns"]]
 
     SparkAdapter.get_columns_in_relation = available(get_columns_in_relation)

@@ -10,7 +10,7 @@ A model's config says what it reads, and how far back a row of a day looks in it
 
     source, model  what the model reads; nothing else may change its rows
     schema         of a source: dbt's name of it, where that is not `bronze`
-    day            SQL over the input for the day of a row, and over `as`; a model's own `event_date`, if left out
+    day            SQL over the input, and over `as`, for the day of a row; of a model its `event_date`
     lookback       days before its own that a row reads too (0 by default); 'all' for all earlier ones
     as             the staging model through which a source is read
     time           a stored timestamp within two days of `day`: files of other days are skipped by it

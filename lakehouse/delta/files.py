@@ -72,8 +72,16 @@ class TableColumn:
     comment: str
 
 
-def local_columns(name: str) -> list[TableColumn] | None:
-    """The columns of a table in our engine's warehouse, in order.
+@dataclass(frozen=True)
+class Description:
+    """What a table says of itself."""
+
+    columns: tuple[TableColumn, ...]
+    comment: str
+
+
+def local_description(name: str) -> Description | None:
+    """The columns of a table in our engine's warehouse, in order, and its comment.
 
     Returns:
         None where the table has no folder here, or its log can only be read by Spark.
@@ -82,13 +90,15 @@ def local_columns(name: str) -> list[TableColumn] | None:
     if folder is None:
         return None
     try:
-        schema = json.loads(DeltaTable(folder, without_files=True).schema().to_json())
+        table = DeltaTable(folder, without_files=True)
+        schema = json.loads(table.schema().to_json())
     except DeltaError:
         return None
-    return [
+    columns = (
         TableColumn(field["name"], _spark_type(field["type"]), str(field["metadata"].get("comment", "")))
         for field in schema["fields"]
-    ]
+    )
+    return Description(tuple(columns), table.metadata().description or "")
 
 
 # Delta's names of types where Spark's SQL has others.

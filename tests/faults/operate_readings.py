@@ -26,6 +26,7 @@ from dbt.cli.main import dbtRunner
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from lakehouse.ingest.decide import supersede
 
 from expectations.gate import check, override, release, require_passed
 from expectations.suite import Profile, Suite, at_most, day_column, delivery_day, not_null, unique
@@ -33,7 +34,6 @@ from lakehouse.delta.content_hash import content_hash
 from lakehouse.delta.gate_results import states
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
-from lakehouse.ingest.decide import supersede
 from lakehouse.ingest.frontier import superseded_sql
 from lakehouse.ingest.land import ingest
 from lakehouse.ingest.source import load_sources
@@ -146,7 +146,10 @@ class Operation(RuleBasedStateMachine):
         at = datetime.combine(FIRST + timedelta(days=told), datetime.min.time(), UTC) + timedelta(
             hours=23, minutes=self.corrections % 60
         )
-        rows = [{**row, "amount": 900 - self.corrections, "reported_at": _text(at)} for row in _rows(number, 0)[:2]]
+        rows = [
+            {**row, "amount": 900 - self.corrections, "reported_at": _text(at)}
+            for row in _rows(number, 0)[:2]
+        ]
         name = f"readings_{FIRST + timedelta(days=told)}_c{self.corrections}.jsonl"
         _put(self.landing / "readings" / name, rows)
         self._note(f"correct {number}, told on {told}")
@@ -183,7 +186,11 @@ class Operation(RuleBasedStateMachine):
         self._note(f"override {gate}")
         self._try(lambda: _override(gate))
 
-    @rule(select=st.sampled_from(["+feat_station_totals", "int_readings", "feat_station_totals", "station_training_set"]))
+    @rule(
+        select=st.sampled_from(
+            ["+feat_station_totals", "int_readings", "feat_station_totals", "station_training_set"]
+        )
+    )
     def build(self, select: str) -> None:
         self._note(f"build {select}")
         self._try(lambda: self._dbt("build", "--select", select))
@@ -195,7 +202,10 @@ class Operation(RuleBasedStateMachine):
 
     # Faults -------------------------------------------------------------------------------------------------
 
-    @rule(milliseconds=st.integers(2000, 14_000), select=st.sampled_from(["+feat_station_totals", "station_training_set"]))
+    @rule(
+        milliseconds=st.integers(2000, 14_000),
+        select=st.sampled_from(["+feat_station_totals", "station_training_set"]),
+    )
     def kill_a_build(self, milliseconds: int, select: str) -> None:
         """A build dies by kill -9 at some moment."""
         command = [str(Path(sys.executable).with_name("dbt")), *self._arguments("build", "--select", select)]
@@ -255,9 +265,7 @@ class Operation(RuleBasedStateMachine):
         assert not differences, (self.steps, differences)
 
     def _ingest(self) -> Any:
-        return ingest(
-            spark_session(), declared=load_sources(self.project / "sources"), settle_seconds=0
-        )
+        return ingest(spark_session(), declared=load_sources(self.project / "sources"), settle_seconds=0)
 
     def _dbt(self, *args: str, target: str = "prod") -> None:
         found = dbtRunner().invoke(self._arguments(*args, target=target))
@@ -342,7 +350,9 @@ def _outside() -> dict[str, str]:
 
 def main() -> None:
     """Run so many sequences."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sequences", type=int, default=3)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)

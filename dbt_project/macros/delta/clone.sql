@@ -1,13 +1,4 @@
-{#-
-  `dbt clone`: tables as shallow clones, which share the files of the ones they are made from. Seeds, which are views
-  on their values here, are made anew; dbt-spark would refuse them.
--#}
-{% materialization clone, adapter='spark' %}
-  {%- if model.resource_type == 'seed' -%}
-    {{ return(materialization_seed_spark()) }}
-  {%- endif -%}
-  {{ return(dbt.materialization_clone_spark()) }}
-{% endmaterialization %}
+{#- `dbt clone`: tables as shallow clones, which share the files of the ones they are made from. -#}
 
 {#- Quoted: the schema `history` is a word of Delta's own SQL. -#}
 {% macro spark__create_or_replace_clone(this_relation, defer_relation) -%}
@@ -20,5 +11,6 @@
   {%- if target.name == 'prod' -%}
     {%- do refuse_in_production('dbt clone', 'its tables would be those of another schema') -%}
   {%- endif -%}
+  {%- do protect_production() -%}
   {%- do return(true) -%}
 {%- endmacro %}

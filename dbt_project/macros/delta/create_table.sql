@@ -1,14 +1,16 @@
 {#-
   Everything that a Delta table needs stands in the one statement that makes it: a replace resets what it does
   not name, and each statement after it would be another version. dbt-spark's own macro knows no clustering,
-  no constraints and no column comments.
+  no constraints and no column comments. Tables of other formats, and Python models, are left to it.
 
   Column comments travel through a temporary view: `create table … as select` takes none, but keeps those of the
   columns it selects.
 -#}
 {% macro spark__create_table_as(temporary, relation, compiled_code, language='sql') -%}
   {%- set plan = day_plan() -%}
-  {%- if temporary and plan and plan.is_idle and not plan.sql_changed and not flags.EMPTY -%}
+  {%- if language != 'sql' or config.get('file_format', 'delta') != 'delta' -%}
+    {{ dbt.spark__create_table_as(temporary, relation, compiled_code, language) }}
+  {%- elif temporary and plan and plan.is_idle and not plan.sql_changed and not flags.EMPTY -%}
     {#- Nothing is computed: what the table holds says enough of its columns. -#}
     {{ create_temporary_view(relation, 'select * from ' ~ this ~ ' where false') }}
   {%- elif temporary -%}
@@ -57,19 +59,34 @@
 
 {#- The columns of a table or view, in order: {name, type, comment}. -#}
 {% macro columns_of(relation) -%}
-  {%- set columns = adapter.local_columns(relation) if relation is not string else none -%}
-  {%- if columns is not none -%}
-    {%- do return(columns) -%}
+  {%- do return(description_of(relation, 'describe').columns) -%}
+{%- endmacro %}
+
+{#-
+  What a table or view says of itself: {columns: [{name, type, comment}], comment}. Of a Delta table here its log says
+  it, without a statement.
+
+  Args:
+    statement: `describe extended` for the comment of the table as well; `describe` knows its columns only.
+-#}
+{% macro description_of(relation, statement='describe extended') -%}
+  {%- set description = adapter.local_description(relation) if relation is not string else none -%}
+  {%- if description is not none -%}
+    {%- do return(description) -%}
   {%- endif -%}
   {%- set columns = [] -%}
-  {%- for row in run_query('describe ' ~ relation).rows -%}
-    {#- What follows the columns (clustering, partitions) starts with an empty row or a heading. -#}
-    {%- if not row.col_name or row.col_name.startswith('#') -%}
-      {%- do return(columns) -%}
+  {%- set told = namespace(part='columns', comment='') -%}
+  {%- for row in run_query(statement ~ ' ' ~ relation).rows -%}
+    {#- What follows the columns (clustering, partitions, details) starts with an empty row or a heading. -#}
+    {%- if not row.col_name or row.col_name.startswith('# ') -%}
+      {%- set told.part = row.col_name -%}
+    {%- elif told.part == 'columns' -%}
+      {%- do columns.append({'name': row.col_name, 'type': row.data_type, 'comment': row.comment or ''}) -%}
+    {%- elif told.part == '# Detailed Table Information' and row.col_name == 'Comment' -%}
+      {%- set told.comment = row.data_type or '' -%}
     {%- endif -%}
-    {%- do columns.append({'name': row.col_name, 'type': row.data_type, 'comment': row.comment or ''}) -%}
   {%- endfor -%}
-  {%- do return(columns) -%}
+  {%- do return({'columns': columns, 'comment': told.comment}) -%}
 {%- endmacro %}
 
 {#- The temporary view of a model's new rows. -#}
@@ -81,38 +98,40 @@
   The statement that makes the table from its view of new rows.
 
   Args:
-    columns: the view's columns, from prepare_columns.
+    columns: the view's columns, from prepare_columns; only their names are used.
     commit_note: text stored with the Delta commit (its userMetadata).
+    rows: SQL of the rows, where they are not those of the view that prepare_columns made.
+    properties: the table's properties beside those of every table.
 -#}
-{% macro create_delta_table(relation, columns, commit_note=none) -%}
+{% macro create_delta_table(relation, columns, commit_note=none, rows=none, properties={}) -%}
   {%- set day = config.get('event_date') -%}
   {%- set cluster_by = config.get('cluster_by', [day] if day else []) -%}
-  {%- set commented = '`' ~ relation.identifier ~ '__commented`' -%}
   {%- set names = columns | map(attribute='name') | list -%}
+  {%- set commented = '`' ~ relation.identifier ~ '__commented`' -%}
   {%- call statement('comment_columns') -%}
-    create or replace temporary view {{ commented }} (
-      {%- for name in names %}
-      {{ adapter.quote(name) }} comment {{ sql_text(column_description(name)) }}{{ ',' if not loop.last }}
-      {%- endfor %}
-    ) as select * from {{ new_rows(relation) }}
+    create or replace temporary view {{ commented }} ({{ commented_columns(names) }})
+    as {{ rows or 'select * from ' ~ new_rows(relation) }}
   {%- endcall -%}
   create or replace table {{ relation }}
   using delta
   {%- if commit_note %}
   options ('userMetadata' = {{ sql_text(commit_note) }})
   {%- endif %}
-  {%- if cluster_by %}
-  cluster by ({{ cluster_by | join(', ') }})
+  {%- if config.get('partition_by') %}
+  {{ partition_cols(label='partitioned by') }}
+  {%- elif cluster_by %}
+  cluster by ({{ quoted_names([cluster_by] if cluster_by is string else cluster_by) }})
   {%- endif %}
-  comment {{ sql_text(model.description) }}
-  tblproperties ({{ delta_properties(constraint_properties()) }})
+  {{ location_clause() }}
+  {{ comment_clause() }}
+  tblproperties ({{ delta_properties(dict(config.get('tblproperties') or {}, **dict(constraint_properties(), **properties))) }})
   as
   {%- if day %}
   {#- Files of about a month: a day's replacement later rewrites one small file, and readers of a day skip the rest. #}
-  select {{ names | join(', ') }}
+  select {{ quoted_names(names) }}
   from (
-    select /*+ repartition({{ config.get('files', 12) }}, _month) */ *
-    from (select *, trunc({{ day }}, 'MM') as _month from {{ commented }})
+    select /*+ repartition({{ config.get('files', 12) }}, __month) */ *
+    from (select *, trunc({{ quoted(day) }}, 'MM') as __month from {{ commented }})
   )
   {%- else %}
   select * from {{ commented }}
@@ -131,7 +150,7 @@
   } -%}
   {%- do properties.update(more) -%}
   {%- for name, value in properties.items() %}
-    '{{ name }}' = {{ sql_text(value) }}{{ ',' if not loop.last }}
+    {{ sql_text(name) }} = {{ sql_text(value) }}{{ ',' if not loop.last }}
   {%- endfor -%}
 {%- endmacro %}
 
@@ -141,14 +160,16 @@
 -#}
 {% macro constraint_properties() -%}
   {%- set properties = {} -%}
-  {%- for constraint in model.constraints if constraint.type == 'check' -%}
+  {%- for constraint in model.get('constraints', []) if constraint.type == 'check' -%}
     {%- set name = constraint.name or 'check_' ~ loop.index -%}
     {%- do properties.update({'delta.constraints.' ~ name: constraint.expression}) -%}
   {%- endfor -%}
   {%- for column in model.columns.values() -%}
     {%- for constraint in column.constraints -%}
       {%- if constraint.type == 'not_null' -%}
-        {%- do properties.update({'delta.constraints.' ~ column.name ~ '_not_null': column.name ~ ' is not null'}) -%}
+        {%- do properties.update({
+          'delta.constraints.' ~ column.name ~ '_not_null': quoted(column.name) ~ ' is not null',
+        }) -%}
       {%- elif constraint.type == 'check' -%}
         {%- set name = constraint.name or column.name ~ '_check_' ~ loop.index -%}
         {%- do properties.update({'delta.constraints.' ~ name: constraint.expression}) -%}
@@ -156,13 +177,4 @@
     {%- endfor -%}
   {%- endfor -%}
   {%- do return(properties) -%}
-{%- endmacro %}
-
-{% macro column_description(name) -%}
-  {%- do return(model.columns.get(name, {}).get('description', '') | trim) -%}
-{%- endmacro %}
-
-{#- A text as a SQL literal. -#}
-{% macro sql_text(text) -%}
-  {%- do return("'" ~ (text | trim).replace('\\', '\\\\').replace("'", "\\'") ~ "'") -%}
 {%- endmacro %}

@@ -1,5 +1,6 @@
 """dbt's project as its manifest tells it: roles, documentation, and a manifest that follows the files."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,26 @@ def small_project(tmp_path: Path) -> Path:
     (tmp_path / "dbt_project").mkdir()
     (tmp_path / "dbt_project" / "one.sql").write_text("select 1 as x")
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("user", "schema"),
+    [("me", "dev_me"), ("john.doe", "dev_john_doe"), ("anna-lena", "dev_anna_lena"), ("zoë", "dev_zo_")],
+)
+def test_a_users_name_is_always_a_schema(
+    small_project: Path, monkeypatch: pytest.MonkeyPatch, user: str, schema: str
+) -> None:
+    monkeypatch.delenv("LAKEHOUSE_DBT_SCHEMA", raising=False)
+    run_dbt(["parse"], project=small_project, environment={"USER": user})
+    parsed = json.loads((small_project / "target" / "manifest.json").read_text())
+    assert parsed["nodes"]["model.small.one"]["schema"] == schema
+
+
+@pytest.mark.parametrize("schema", ["jean-luc", "a.b", "", "x y"])
+def test_a_schema_that_is_no_name_is_refused_when_dbt_parses(tmp_path: Path, schema: str) -> None:
+    with pytest.raises(LakehouseError, match="LAKEHOUSE_DBT_SCHEMA") as refused:
+        run_dbt(["parse"], target_path=tmp_path, environment={"LAKEHOUSE_DBT_SCHEMA": schema})
+    assert f'"{schema}" is not a schema of its own' in " ".join(str(refused.value).split())
 
 
 def test_training_and_scoring_agree_on_features_and_keys() -> None:

@@ -1,0 +1,96 @@
+"""The predictions table has its constraints, whoever makes it, and only production makes production's."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.errors import PySparkException
+
+from lakehouse.delta.table import TableVersion
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import PROJECT_ROOT
+from ml.data.columns import Columns
+from ml.dbt_models import current_models
+from ml.registry import ModelVersion
+from ml.score import _create_predictions, _predictions
+from ml.spec import load_spec
+from tests.integration.dbt.small_project import SmallProject
+
+DECLARED = PROJECT_ROOT / "dbt_project" / "models" / "marts" / "_predictions__sources.yml"
+
+
+@pytest.fixture
+def small(_engine: None, tmp_path: Path) -> Iterator[SmallProject]:
+    project = SmallProject(tmp_path)
+    project.write("models/one.sql", "select 1 as one")
+    yield project
+    project.drop()
+
+
+def test_dbt_and_scoring_make_the_same_table(small: SmallProject) -> None:
+    small.write("models/_sources.yml", DECLARED.read_text())
+    small.dbt("run")
+    by_dbt = f"{small.schema}_predictions.arrival_delay"
+    by_scoring = f"{small.schema}_predictions.by_scoring"
+    spec = load_spec("arrival_delay").model_copy(update={"predictions_table": by_scoring})
+    columns = current_models().columns(spec.features_model)
+    _create_predictions(small.spark, spec, columns, scored(small, columns))
+    assert shape(small, by_dbt) == shape(small, by_scoring)
+    assert shape(small, by_dbt)[2] == {"delta.constraints.score_is_probability": "score between 0 and 1"}
+
+
+def test_a_table_of_before_gets_its_constraints_once_its_rows_keep_them(small: SmallProject) -> None:
+    small.write("models/_sources.yml", DECLARED.read_text())
+    table = f"{small.schema}_predictions.arrival_delay"
+    small.spark.sql(f"create schema {small.schema}_predictions")
+    small.spark.sql(f"create table {table} (flight_id string, flight_date date, score double) using delta")
+    small.spark.sql(f"insert into {table} values ('a', date'2013-09-01', 0.5), ('b', date'2013-09-01', 1.5)")
+    told = small.dbt("run")
+    assert "1 rows that break score_is_probability" in " ".join(told.output.split())
+    small.spark.sql(f"delete from {table} where flight_id = 'b'")
+    small.dbt("run")
+    for wrong in ("'c', date'2013-09-01', 1.5", "null, date'2013-09-01', 0.5"):
+        with pytest.raises(PySparkException, match="DELTA_VIOLATE_CONSTRAINT"):
+            small.spark.sql(f"insert into {table} values ({wrong})")
+    version = small.spark.sql(f"describe history {table}").count()
+    small.dbt("run")
+    assert small.spark.sql(f"describe history {table}").count() == version
+
+
+def test_a_developers_build_makes_no_table_of_production(small: SmallProject) -> None:
+    # A name that no other test has made.
+    name = f"scores_{small.schema}"
+    small.write("models/_sources.yml", DECLARED.read_text().replace("name: arrival_delay", f"name: {name}"))
+    small.write("models/reader.sql", f"select * from {{{{ source('predictions', '{name}') }}}}")
+    with pytest.raises(LakehouseError) as failed:
+        small.dbt("run", predictions_schema="predictions")
+    said = " ".join(str(failed.value).split())
+    assert f"predictions.{name} does not exist yet: the first build of production makes it" in said
+    assert f"--exclude source:predictions.{name}+" in said
+    assert not small.spark.catalog.tableExists(f"predictions.{name}")
+
+
+def scored(small: SmallProject, columns: Columns) -> Any:
+    """Scores as the model's workers give them, of no row."""
+    rows = small.spark.sql(
+        """
+        select
+            'a' as flight_id, timestamp'2013-09-01 10:00:00' as predict_at, date'2013-09-01' as flight_date,
+            0.5D as score, 0 as missing_features, cast(null as string) as unseen_categories, 1L as score_bits
+        where false
+        """
+    )
+    model = ModelVersion(name="m", version="1", run_id="r", folder=Path())
+    return _predictions(rows, columns, model, TableVersion("features.flight_features", "id", 0))
+
+
+def shape(small: SmallProject, table: str) -> tuple[Any, Any, Any]:
+    """Columns with types and whether they may be NULL; clustering; constraints."""
+    fields = [(f.name, f.dataType.simpleString(), f.nullable) for f in small.spark.table(table).schema.fields]
+    detail = small.spark.sql(f"describe detail {table}").collect()[0]
+    properties = small.spark.sql(f"show tblproperties {table}").collect()
+    constraints = {
+        row["key"]: row["value"] for row in properties if row["key"].startswith("delta.constraints.")
+    }
+    return fields, detail["clusteringColumns"], constraints

@@ -178,6 +178,11 @@ class Source(_Declared):
         return pa.schema([(column.name, ARROW_TYPES[column.type]) for column in self.columns])
 
     @cached_property
+    def delivered_schema(self) -> pa.Schema:
+        """The same as `arrow_schema`, by the columns' names in the files."""
+        return pa.schema([(column.delivered_name, ARROW_TYPES[column.type]) for column in self.columns])
+
+    @cached_property
     def folder(self) -> Path:
         """The folder of its files, below the landing zone."""
         return Path(self.files).parent

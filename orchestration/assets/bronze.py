@@ -72,7 +72,9 @@ def bronze_assets() -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         wanted = [name for name in sources if bronze_key(name) in context.selected_asset_keys]
-        report = ingest(spark_session(), wanted or None, days_of(context), progress=context.log.info)
+        report = ingest(
+            spark_session(), wanted or None, days_of(context), also_pending=True, progress=context.log.info
+        )
         for name in wanted:
             # A refused file is named by its path below the landing zone.
             folder = Path(sources[name].files).parent

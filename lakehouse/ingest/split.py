@@ -106,7 +106,7 @@ def _split(
         most = int(source.max_bad_share * records.count())
         bad = _find(records, most)
         if bad is None:
-            share = f"more than {source.max_bad_share:.0%} of its {records.count()} rows cannot be read"
+            share = f"more than {100 * source.max_bad_share:g}% of its {records.count()} rows cannot be read"
             raise RefusedFileError(file, f"{refused.reason} ({share})") from refused
         rows = records.without(bad.keys())
     except ProblemError as problem:

@@ -210,7 +210,8 @@ def test_a_new_column_is_taken_up_only_where_the_declaration_allows_it(spark, sc
 
     assert {Path(refusal.file).stem: refusal.reason for refusal in report.refused} == {
         "csv_readings_2013-07-11": "has column gust, which is not declared",
-        "jsonl_readings_2013-07-12": "column gust is string, declared double (more than 5% of its 2 rows cannot be read)",
+        "jsonl_readings_2013-07-12": "column gust is string, declared double "
+        "(more than 5% of its 2 rows cannot be read)",
     }
     assert "gust" not in spark.table(f"{schema}.{strict.name}").columns
     taken_up = spark.table(f"{schema}.{open_.name}").select("_batch_id", "gust").distinct().collect()

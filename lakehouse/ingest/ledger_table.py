@@ -77,7 +77,7 @@ def entry_row(
     source: str,
     batch_id: str,
     day: date,
-    kind: str,
+    kind: str | None,
     at: datetime,
     file: str | None = None,
     digest: str | None = None,

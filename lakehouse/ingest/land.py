@@ -79,9 +79,9 @@ def ingest(
     create_tables(spark, schema, wanted)
     ledger = Ledger(read_entries(schema, spark))
     offers = {
-        source.name: _offered(source, landing, ledger, days, also_pending, batch_id) for source in wanted
+        source.name: _offered(source, landing, ledger, now, days, also_pending, batch_id) for source in wanted
     }
-    if batch_id is None and (days is None or also_pending):
+    if batch_id is None and days is None:
         report.refused.extend(_misnamed(wanted, declared, landing))
     offers = {source.name: _plausible(source, offers[source.name], landing, now, report) for source in wanted}
     unread = {source.name: _unread(offers[source.name], ledger, report) for source in wanted}
@@ -121,6 +121,7 @@ def _offered(
     source: Source,
     landing: Path,
     ledger: Ledger,
+    now: datetime,
     days: tuple[date, date] | None,
     also_pending: bool,
     batch_id: str | None,
@@ -134,7 +135,8 @@ def _offered(
     return [
         delivery
         for delivery in found
-        if delivery.batch_id in asked or (also_pending and not ledger.holds(delivery))
+        if delivery.batch_id in asked
+        or (also_pending and not ledger.holds(delivery) and not source.is_of_the_future(delivery, now))
     ]
 
 

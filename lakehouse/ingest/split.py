@@ -16,15 +16,9 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from lakehouse.ingest.read import (
-    ProblemError,
-    RefusedFileError,
-    RowProblemError,
-    read_parquet,
-    read_rows,
-    read_text,
-    typed_parquet,
-)
+from lakehouse.ingest.problems import ProblemError, RefusedFileError, RowProblemError
+from lakehouse.ingest.read import read_rows, read_text
+from lakehouse.ingest.read_parquet import read_parquet, typed_parquet
 from lakehouse.ingest.source import Source
 
 # Spans of so many rows are read again for each bad row in them; longer ones are halved.

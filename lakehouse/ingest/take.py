@@ -20,7 +20,7 @@ from lakehouse.ingest.complete import (
 )
 from lakehouse.ingest.delivery import Delivery, first_id
 from lakehouse.ingest.ledger import Entry, Ledger
-from lakehouse.ingest.read import RefusedFileError
+from lakehouse.ingest.problems import RefusedFileError
 from lakehouse.ingest.report import IngestReport, Refusal, Waiting
 from lakehouse.ingest.source import Source
 from lakehouse.ingest.split import Content, read_content

@@ -16,8 +16,8 @@ from lakehouse.ingest.report import IngestReport
 from lakehouse.ingest.source import Source
 from lakehouse.settings import PROJECT_ROOT
 
-# The process that is killed runs this: it evaluates an expression, and dies right after the commit of a number,
-# in whatever table that is.
+# The process that is killed runs this: it evaluates an expression, and dies right after one of its commits,
+# by number, in whatever table that is.
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path

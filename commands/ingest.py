@@ -1,4 +1,4 @@
-"""`lakehouse ingest`: land deliveries in bronze, each exactly once."""
+"""`lakehouse ingest`: land deliveries in bronze, each exactly once; or decide about one, by name."""
 
 from datetime import date, datetime
 from typing import Annotated
@@ -7,10 +7,18 @@ import typer
 
 from commands.output import AsJson, facts, print_json, progress, table
 from lakehouse.engine.session import spark_session
-from lakehouse.ingest.land import IngestReport
+from lakehouse.errors import LakehouseError
+from lakehouse.ingest.decide import declare_missing, supersede
 from lakehouse.ingest.land import ingest as land
+from lakehouse.ingest.report import Frontier, IngestReport
 
-EPILOG = "Example: lakehouse ingest --source flight_actuals --from 2013-10-01 --to 2013-10-03"
+EPILOG = (
+    "Examples: lakehouse ingest --source flight_actuals --from 2013-10-01 --to 2013-10-03   ·   "
+    'lakehouse ingest --missing flight_actuals 2013-10-01T09 --by Ana --reason "the feed was down"'
+)
+
+# As sysexits.h has it: not a failure, try again later.
+EX_TEMPFAIL = 75
 
 
 def ingest(
@@ -26,31 +34,105 @@ def ingest(
         datetime | None,
         typer.Option("--to", formats=["%Y-%m-%d"], help="Only files of this day and earlier."),
     ] = None,
+    superseded: Annotated[
+        str | None,
+        typer.Option(
+            "--supersede",
+            metavar="BATCH",
+            help="Replace this landed batch by what its file has now; needs --by and --reason.",
+        ),
+    ] = None,
+    missing: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="SOURCE PERIOD",
+            help="Declare that a day, an hour, or a range FIRST..LAST never comes; needs --by and --reason.",
+        ),
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Who decides.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Land what the landing zone holds and bronze does not, each delivery exactly once.
 
-    Broken files are refused by name and the others land; the exit code is then 1.
+    Broken files are refused by name and the others land; the exit code is then 1. A file that is still being
+    written waits for a later call; the exit code is then 75, if nothing was refused.
     """
+    _check(superseded, missing, by, reason, source, first, last)
     days = (first.date() if first else date.min, last.date() if last else date.max) if first or last else None
-    report = land(spark_session(), source, days, progress=progress)
+    if missing is not None:
+        name, periods = missing
+        declared = declare_missing(spark_session(), name, periods, by=by or "", reason=reason or "")
+        progress(f"{name}: {len(declared)} periods are declared as never coming")
+        # Nothing lands by this: it is asked what the source has told now.
+        report = land(spark_session(), [name], batch_id="")
+    elif superseded is not None:
+        report = supersede(spark_session(), superseded, by=by or "", reason=reason or "", progress=progress)
+    else:
+        report = land(spark_session(), source, days, progress=progress)
     if as_json:
         print_json(report)
     else:
         _show(report)
     if report.refused:
         raise typer.Exit(1)
+    if report.waiting:
+        raise typer.Exit(EX_TEMPFAIL)
+
+
+def _check(
+    superseded: str | None,
+    missing: tuple[str, str] | None,
+    by: str | None,
+    reason: str | None,
+    *asked: object,
+) -> None:
+    decides = superseded is not None or missing is not None
+    if superseded is not None and missing is not None:
+        raise LakehouseError("--supersede and --missing are two decisions", "take one after the other")
+    if decides and any(asked):
+        raise LakehouseError(
+            "--source, --from and --to say what to land, and a decision is about one thing", "leave them out"
+        )
+    if decides and not (by and reason):
+        raise LakehouseError("a decision needs a name and a reason", "give --by NAME and --reason WHY")
+    if not decides and (by or reason):
+        raise LakehouseError("--by and --reason belong to a decision", "give --supersede or --missing")
 
 
 def _show(report: IngestReport) -> None:
-    landed = {
-        name: [batch.rows for batch in report.landed if batch.source == name] for name in report.versions
-    }
-    rows = [
-        (name, len(landed[name]), sum(landed[name]), version.version)
-        for name, version in report.versions.items()
-    ]
-    table("Bronze", ["source", "deliveries landed", "rows landed", "table version"], rows)
-    facts({"landed before": f"{len(report.skipped)} deliveries", "refused": f"{len(report.refused)} files"})
+    rows: list[tuple[object, ...]] = []
+    for name, version in report.versions.items():
+        landed = [batch for batch in report.landed if batch.source == name]
+        counts = (sum(batch.rows for batch in landed), sum(batch.quarantined for batch in landed))
+        rows.append((name, len(landed), *counts, version.version))
+    table("Bronze", ["source", "deliveries landed", "rows landed", "rows unreadable", "table version"], rows)
+    facts(
+        {
+            "landed before": f"{len(report.skipped)} deliveries",
+            "refused": f"{len(report.refused)} files",
+            "waiting": f"{len(report.waiting)} files",
+        }
+    )
     for refusal in report.refused:
         facts({f"  {refusal.file}": refusal.reason})
+    for waiting in report.waiting:
+        facts({f"  {waiting.file}": f"{waiting.reason}; run it again later"})
+    for batch in report.landed:
+        if batch.quarantined:
+            where = f"bronze_quarantine.{batch.source}_unreadable"
+            facts({f"  {batch.file}": f"{batch.quarantined} rows cannot be read: see {where}"})
+    for frontier in report.frontiers:
+        facts({f"{frontier.source} has told everything until": _until(frontier)})
+
+
+def _until(frontier: Frontier) -> str:
+    if frontier.delivered_until is None:
+        return "nothing was delivered"
+    told = f"{frontier.delivered_until:%Y-%m-%d %H:%M} UTC"
+    if frontier.gap_until is None:
+        return told
+    return (
+        f"{told}; then {frontier.gap_from:%Y-%m-%d %H:%M} to {frontier.gap_until:%Y-%m-%d %H:%M} UTC lacks, "
+        f"though later files came. If it never comes: lakehouse ingest --missing {frontier.source} PERIOD"
+    )

@@ -14,6 +14,8 @@ _OWN = "LAKEHOUSE_TEST_WAREHOUSE" not in os.environ
 WAREHOUSE = Path(os.environ.get("LAKEHOUSE_TEST_WAREHOUSE") or tempfile.mkdtemp(prefix="lakehouse-tests-"))
 os.environ["LAKEHOUSE_WAREHOUSE"] = str(WAREHOUSE)
 os.environ.setdefault("LAKEHOUSE_HEAP_MB", "2048")
+# Tests write a file and ingest it at once; those of waiting say how long.
+os.environ.setdefault("LAKEHOUSE_SETTLE_SECONDS", "0")
 os.environ.pop("SPARK_REMOTE", None)
 
 

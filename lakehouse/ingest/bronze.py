@@ -6,7 +6,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -61,13 +61,20 @@ class HeldBatch:
 
 
 def create_bronze_table(
-    spark: SparkSession, name: str, columns: Mapping[str, tuple[str, str]], comment: str
+    spark: SparkSession,
+    name: str,
+    columns: Mapping[str, tuple[str, str]],
+    comment: str,
+    *,
+    constraints: dict[str, str] | None = None,
+    append_only: bool = True,
 ) -> None:
     """Create an empty bronze table and its schema, with all it needs in one commit; keep one that exists.
 
     Args:
         name: `schema.table`.
         columns: name to type and description; those that ingestion adds come after them.
+        constraints: name to SQL condition of every row.
     """
     described = dict(columns) | {
         column: (sql, _COMMENTS[column]) for column, sql in TECHNICAL_COLUMNS.items()
@@ -77,8 +84,12 @@ def create_bronze_table(
         name,
         [(column, f"{sql} comment {sql_text(about)}") for column, (sql, about) in described.items()],
         comment=comment,
+        constraints=constraints,
         # Serializable: a writer must notice every other one, also one that read nothing.
-        properties={"delta.appendOnly": "true", "delta.isolationLevel": "Serializable"},
+        properties={
+            "delta.appendOnly": str(append_only).lower(),
+            "delta.isolationLevel": "Serializable",
+        },
     )
 
 
@@ -87,7 +98,15 @@ def column_types(spark: SparkSession, name: str) -> dict[str, str]:
     return {field.name: field.dataType.simpleString() for field in spark.table(name).schema}
 
 
-def append_once(spark: SparkSession, name: str, rows: pa.Table, among: str) -> None:
+def append_once(
+    spark: SparkSession,
+    name: str,
+    rows: pa.Table,
+    among: str,
+    *,
+    key: Mapping[str, str] | None = None,
+    also_changed: Iterable[str] = (),
+) -> None:
     """Append the rows of the batches that the table does not hold yet, in one commit; new columns are added.
 
     Delta records that the statement read the table, so of two processes with the same batch one gets a
@@ -97,24 +116,29 @@ def append_once(spark: SparkSession, name: str, rows: pa.Table, among: str) -> N
         name: a table made by `create_bronze_table`.
         rows: with the columns that ingestion adds.
         among: a SQL condition that all rows of these batches meet, by which Delta skips the others.
+        key: of rows that are alike in these columns one is kept: column to SQL over the table; the batch by
+            default.
+        also_changed: batches that the commit's note names beside those offered: what it changes for readers.
 
     Raises:
         LakehouseError: others wrote to the table all the time.
     """
+    same = key or {"_batch_id": "_batch_id"}
+    held = ", ".join(f"{sql} as {column}" for column, sql in same.items())
     with _as_dataframe(spark, rows) as offered:
         missing = spark.sql(
             f"""
             select /*+ broadcast(held) */ offered.*
             from {{offered}} as offered
-            left anti join (select distinct _batch_id from {name} where {among}) as held
-                on held._batch_id = offered._batch_id
+            left anti join (select distinct {held} from {name} where {among}) as held
+                on {" and ".join(f"held.{column} = offered.{column}" for column in same)}
             """,
             offered=offered,
         )
         options = {
             "mergeSchema": "true",
             "maxRecordsPerFile": str(_ROWS_PER_FILE),
-            "userMetadata": json.dumps({"batches": _batches(rows)}),
+            "userMetadata": json.dumps({"batches": sorted({*_batches(rows), *also_changed})}),
         }
         for _ in range(_ATTEMPTS):
             try:
@@ -129,7 +153,7 @@ def append_once(spark: SparkSession, name: str, rows: pa.Table, among: str) -> N
 
 def _batches(rows: pa.Table) -> list[str]:
     """The batches offered, for the commit's note: dbt's increments find what is new by it, without a scan."""
-    return sorted(rows.column("_batch_id").unique().to_pylist())
+    return rows.column("_batch_id").unique().to_pylist()
 
 
 def held_batches(spark: SparkSession, name: str, condition: str) -> dict[str, HeldBatch]:

@@ -49,7 +49,7 @@ def is_young(seen: Look, settle_seconds: float, now_ns: int) -> bool:
 
 
 def is_complete(source: Source, delivery: Delivery, settle_seconds: float) -> bool:
-    """Whether a file may be taken, by one look. One that was changed later than now has another clock, and may."""
+    """Whether a file may be taken, by one look; one changed later than now, by another clock, may."""
     try:
         if source.complete_when != "settled":
             return beside(source, delivery.path).is_file()

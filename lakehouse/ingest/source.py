@@ -11,32 +11,19 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from lakehouse.errors import LakehouseError
+from lakehouse.ingest.declared import ARROW_TYPES, Column, Declared, MinRows, Name, Text
 from lakehouse.ingest.delivery import Delivery, is_revision
 from lakehouse.ingest.periods import PERIOD, parse_period
 from lakehouse.settings import PROJECT_ROOT
-
-ColumnType = Literal["string", "int", "bigint", "double", "boolean", "date", "timestamp"]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Text = Annotated[str, Field(min_length=1)]
-
-ARROW_TYPES: dict[str, pa.DataType] = {
-    "string": pa.string(),
-    "int": pa.int32(),
-    "bigint": pa.int64(),
-    "double": pa.float64(),
-    "boolean": pa.bool_(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", "UTC"),
-}
 
 # The ledger, one row per delivery; no source may have its name.
 DELIVERIES = "deliveries"
@@ -51,36 +38,7 @@ MARKER, MANIFEST = ".done", ".manifest"
 _DAYS_AHEAD = {"live": 1, "snapshot": 1, "ahead": 31}
 
 
-class _Declared(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class MinRows(_Declared):
-    """The least rows of a delivery, by what it delivers; 0 means that it may be empty."""
-
-    day: int = Field(default=1, ge=0, description="Of a whole day, or a snapshot.")
-    hour: int = Field(default=1, ge=0, description="Of an hour.")
-    other: int = Field(default=1, ge=0, description="Of a delivery beside the regular ones.")
-
-
-class Column(_Declared):
-    """One declared column; bronze has it with the same name and type."""
-
-    name: Name
-    type: ColumnType
-    required: bool = Field(default=False, description="A row without a value is quarantined.")
-    name_in_file: Text | None = Field(
-        default=None, description="The column's name in the files, where bronze has another one."
-    )
-    description: Text
-
-    @property
-    def delivered_name(self) -> str:
-        """Its name in the files."""
-        return self.name_in_file or self.name
-
-
-class Source(_Declared):
+class Source(Declared):
     """One declared source. Its bronze table has its name and columns, and what ingestion adds to each row."""
 
     name: Name
@@ -176,6 +134,11 @@ class Source(_Declared):
     def arrow_schema(self) -> pa.Schema:
         """The declared columns as Arrow types, in declared order."""
         return pa.schema([(column.name, ARROW_TYPES[column.type]) for column in self.columns])
+
+    @cached_property
+    def delivered_schema(self) -> pa.Schema:
+        """The same as `arrow_schema`, by the columns' names in the files."""
+        return pa.schema([(column.delivered_name, ARROW_TYPES[column.type]) for column in self.columns])
 
     @cached_property
     def folder(self) -> Path:

@@ -13,7 +13,7 @@ from lakehouse.ingest.land import DELIVERIES, IngestReport, Refusal, ingest
 from lakehouse.ingest.source import Source, load_sources
 from orchestration.assets.landing import landing_key
 from orchestration.owners import PIPELINES, as_owner
-from orchestration.partitions import DAYS, ONE_RUN, days_of, graph_days
+from orchestration.partitions import DAYS, ONE_RUN, days_of
 from orchestration.table_metadata import column_schema, table_metadata
 from orchestration.writing import writing
 
@@ -78,7 +78,11 @@ def bronze_assets() -> list[dg.AssetsDefinition]:
         with writing(context):
             # Not the run's days alone: what an earlier run did not get to, and what came late, would be left.
             report = ingest(
-                spark_session(), wanted or None, (graph_days()[0], last), progress=context.log.info
+                spark_session(),
+                wanted or None,
+                (first, last),
+                also_pending=True,
+                progress=context.log.info,
             )
         broken: list[Refusal] = []
         for name in wanted:

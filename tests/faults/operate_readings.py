@@ -4,8 +4,8 @@ A process of its own on a warehouse of its own, as it stops clients and drops sc
 
     LAKEHOUSE_WAREHOUSE=/tmp/w python -m tests.faults.operate_readings --sequences 20 --seed 1
 
-Real dbt, Delta, ingestion, gates and releases, on readings of three stations (tests/faults/readings). Each sequence is
-one drawn by Hypothesis; its steps are printed, and the run can be repeated from its seed.
+Real dbt, Delta, ingestion, gates and releases, on readings of three stations (tests/faults/readings).
+Hypothesis draws each sequence; its steps are printed, and the run can be repeated from its seed.
 """
 
 import argparse
@@ -20,13 +20,12 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from dbt.cli.main import dbtRunner
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from lakehouse.ingest.decide import supersede
 
 from expectations.gate import check, override, release, require_passed
 from expectations.suite import Profile, Suite, at_most, day_column, delivery_day, not_null, unique
@@ -34,6 +33,7 @@ from lakehouse.delta.content_hash import content_hash
 from lakehouse.delta.gate_results import states
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
+from lakehouse.ingest.decide import supersede
 from lakehouse.ingest.frontier import superseded_sql
 from lakehouse.ingest.land import ingest
 from lakehouse.ingest.source import load_sources
@@ -46,8 +46,8 @@ DAYS = 6
 STATIONS = ("north", "east", "west")
 TABLES = {"features": "feat_station_totals", "training": "station_training_set"}
 SCHEMAS = (
-    "bronze", "bronze_quarantine", "staging", "intermediate", "features", "training", "published", "lakehouse",
-    "scratch",
+    "bronze", "bronze_quarantine", "staging", "intermediate", "features", "training", "published",
+    "lakehouse", "scratch",
 )  # fmt: skip
 
 
@@ -98,8 +98,8 @@ class Operation(RuleBasedStateMachine):
     """People, files and faults in any order."""
 
     project: Path
-    counts: Counter[str] = Counter()
-    faults: Counter[str] = Counter()
+    counts: ClassVar[Counter[str]] = Counter()
+    faults: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
@@ -219,7 +219,8 @@ class Operation(RuleBasedStateMachine):
             "from lakehouse.ingest.land import ingest\n"
             "from lakehouse.ingest.source import load_sources\n"
             "from pathlib import Path\n"
-            f"ingest(spark_session(), declared=load_sources(Path({str(self.project / 'sources')!r})), settle_seconds=0)"
+            f"declared = load_sources(Path({str(self.project / 'sources')!r}))\n"
+            "ingest(spark_session(), declared=declared, settle_seconds=0)"
         )
         self._kill("ingest", [sys.executable, "-c", code], milliseconds)
 
@@ -275,9 +276,10 @@ class Operation(RuleBasedStateMachine):
     def _arguments(self, *args: str, target: str = "prod") -> list[str]:
         folder = str(self.project)
         return [
-            "--quiet", "--no-use-colors", *args, "--target", target, "--project-dir", folder, "--profiles-dir",
-            str(PROJECT_ROOT), "--target-path", f"{folder}/target/{target}", "--log-path", f"{folder}/logs",
-        ]  # fmt: skip
+            *("--quiet", "--no-use-colors", *args),
+            *("--target", target, "--project-dir", folder, "--profiles-dir", str(PROJECT_ROOT)),
+            *("--target-path", f"{folder}/target/{target}", "--log-path", f"{folder}/logs"),
+        ]
 
     def _try(self, step: Callable[[], Any]) -> None:
         try:

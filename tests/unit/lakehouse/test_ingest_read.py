@@ -223,11 +223,11 @@ def test_a_parquet_file_cut_anywhere_is_refused():
     ("file_format", "content", "expected"),
     [
         ("csv", HEADER.replace("station", "x,station") + "7," + CSV_ROW, pa.string()),
-        ("jsonl", JSON_ROW.replace('"level"', '"x":7,"level"'), pa.int64()),
+        ("jsonl", JSON_ROW.replace('"level"', '"x":7,"level"'), pa.float64()),
         ("jsonl", JSON_ROW.replace('"level"', '"x":"2013-07-10","level"'), pa.string()),
         ("parquet", _parquet(x=pa.array([7.0], pa.float32())), pa.float64()),
     ],
-    ids=["text in CSV", "as JSON has it", "a date in JSON is text", "as Parquet has it"],
+    ids=["text in CSV", "numbers of JSON are fractions", "a date in JSON is text", "as Parquet has it"],
 )
 def test_a_new_column_is_taken_up_where_the_declaration_allows_it(file_format, content, expected):
     raw = content.encode() if isinstance(content, str) else content

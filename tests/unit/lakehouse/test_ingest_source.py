@@ -61,6 +61,21 @@ def test_the_shipped_declarations_are_whole():
         ({"files": "readings/{delivery}.csv"}, "files"),
         ({"files": "../readings_{delivery}.csv"}, "files"),
         ({"files": "readings/readings_{delivery}.parquet"}, "files"),
+        ({"name": "deliveries", "files": "deliveries_{delivery}.csv"}, "name: deliveries is reserved"),
+        ({"name": "x_unreadable", "files": "x_unreadable_{delivery}.csv"}, "name: x_unreadable is reserved"),
+        ({"complete_when": "soon"}, "complete_when"),
+        ({"min_rows": -1}, "min_rows"),
+        ({"min_rows": {"week": 1}}, "min_rows.week"),
+        ({"max_bad_share": 5}, "max_bad_share"),
+        (
+            {
+                "columns": [
+                    *DECLARED["columns"],
+                    DECLARED["columns"][1] | {"name": "b", "name_in_file": "reading"},
+                ]
+            },
+            "columns: reading declared twice",
+        ),
     ],
 )
 def test_a_wrong_field_is_named_with_its_file(tmp_path, changes, field):
@@ -122,6 +137,11 @@ def test_a_file_name_says_until_when_the_source_has_told_everything(period, unti
         "readings_2013-07-10T24.csv",
         "readings_2013-07-10.jsonl",
         "other_readings_2013-07-10.csv",
+        "readings_9999-12-31.csv",
+        "readings_9999-12-31T23.csv",
+        "readings_0001-01-01.csv",
+        "readings_2013-07-10_r2.csv",
+        "readings_2013-07-10_corrections_r3.csv",
     ],
 )
 def test_a_name_that_tells_no_period_is_misnamed(tmp_path, name):
@@ -132,6 +152,68 @@ def test_a_name_that_tells_no_period_is_misnamed(tmp_path, name):
 
     assert _source().misnamed(tmp_path) == [misnamed]
     assert _source().deliveries(tmp_path) == []
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/New_York", "Etc/GMT+12"])
+@pytest.mark.parametrize("name", ["readings_9999-12-31.csv", "readings_0001-01-01.csv"])
+def test_a_day_at_an_end_of_the_calendar_is_refused_by_name(zone, name):
+    source = _source(time_zone=zone)
+
+    assert source.delivery(Path(name)) is None
+    assert "is outside 1900-01-01 to 9998-12-31" in source.why_misnamed(Path(name))
+
+
+def test_the_name_of_a_revision_is_refused_with_the_way_to_have_one():
+    assert "supersede" in _source().why_misnamed(Path("readings_2013-07-10_r2.csv"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "period", "least"),
+    [
+        ({}, "2013-07-10", 1),
+        ({}, "2013-07-10T05", 1),
+        ({"min_rows": 10}, "2013-07-10T05", 10),
+        ({"min_rows": {"day": 600, "hour": 0}}, "2013-07-10", 600),
+        ({"min_rows": {"day": 600, "hour": 0}}, "2013-07-10T05", 0),
+        ({"min_rows": {"day": 600, "hour": 0}}, "2013-07-10_corrections", 1),
+    ],
+)
+def test_the_least_rows_depend_on_what_is_delivered(changes, period, least):
+    source = _source(**changes)
+    delivery = source.delivery(Path(f"readings_{period}.csv"))
+
+    assert delivery is not None
+    assert source.least_rows(delivery) == least
+
+
+@pytest.mark.parametrize(
+    ("changes", "period", "is_of_the_future"),
+    [
+        ({}, "2013-07-10", False),
+        ({}, "2013-07-11T03", False),
+        ({}, "2013-07-11", True),
+        ({}, "2031-07-10", True),
+        ({"arrives": "ahead"}, "2013-07-11", False),
+        ({"arrives": "ahead"}, "2013-08-11", True),
+        ({"arrives": "snapshot"}, "2031-07-10", True),
+        ({"days_ahead": 400}, "2014-07-10", False),
+    ],
+)
+def test_a_period_that_is_still_to_come_is_known_by_its_end(changes, period, is_of_the_future):
+    source = _source(**changes)
+    delivery = source.delivery(Path(f"readings_{period}.csv"))
+
+    assert delivery is not None
+    assert source.is_of_the_future(delivery, datetime(2013, 7, 10, 12, tzinfo=UTC)) is is_of_the_future
+
+
+def test_a_marker_or_manifest_is_no_delivery(tmp_path):
+    (tmp_path / "readings").mkdir()
+    for kind in ("", ".done", ".manifest"):
+        (tmp_path / "readings" / f"readings_2013-07-10.csv{kind}").touch()
+
+    assert _source().misnamed(tmp_path) == []
+    assert [delivery.path.name for delivery in _source().deliveries(tmp_path)] == ["readings_2013-07-10.csv"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A small lakehouse of readings of three stations (tests/faults/readings): its files, its suites, its dbt."""
 
 import json
+import re
 import shutil
 import sys
 import types
@@ -34,14 +35,14 @@ class DbtFailedError(Exception):
     """dbt said no; the message is what it said."""
 
 
-def suites() -> dict[str, tuple[Suite, ...]]:
+def suites(source: str = "readings") -> dict[str, tuple[Suite, ...]]:
     """What is expected of this data, by gate."""
-    superseded = f"select batch_id from ({superseded_sql('bronze.deliveries')}) where source = 'readings'"
-    readings = Suite(
-        table="bronze.readings",
+    superseded = f"select batch_id from ({superseded_sql('bronze.deliveries')}) where source = '{source}'"
+    delivered = Suite(
+        table=f"bronze.{source}",
         gate="bronze",
         key=("station", "measured_at", "reported_at", "_batch_id"),
-        day=delivery_day("readings"),
+        day=delivery_day(source),
         rows=(unique("station", "measured_at", "reported_at", "_batch_id"),),
         rules={"has_plausible_amount": "amount between 0 and 1000"},
         quarantines=True,
@@ -60,14 +61,14 @@ def suites() -> dict[str, tuple[Suite, ...]]:
             may_be_empty=True,
         )
 
-    return {"bronze": (readings,), "features": (table("features"),), "training": (table("training"),)}
+    return {"bronze": (delivered,), "features": (table("features"),), "training": (table("training"),)}
 
 
 @contextmanager
-def own_suites() -> Iterator[None]:
+def own_suites(source: str = "readings") -> Iterator[None]:
     """The gates check this data: a gate looks for its suites in the module of its name."""
     before = {name: sys.modules.get(name) for name in map("expectations.suites.{}".format, suites())}
-    for gate, found in suites().items():
+    for gate, found in suites(source).items():
         module: Any = types.ModuleType(f"expectations.suites.{gate}")
         module.suites = lambda found=found: found
         sys.modules[module.__name__] = module
@@ -83,20 +84,32 @@ def own_suites() -> Iterator[None]:
 
 @dataclass
 class Readings:
-    """A landing zone, and a dbt project of its own that builds production from it."""
+    """A landing zone, and a dbt project of its own that builds production from it.
+
+    Args:
+        source: the name of the source; another one has a table and a frontier of its own.
+    """
 
     project: Path
     landing: Path
+    source: str
 
     @classmethod
-    def copy(cls, folder: Path) -> "Readings":
+    def copy(cls, folder: Path, source: str = "readings") -> "Readings":
         """The project in a folder, with this checkout's macros."""
         project, landing = folder / "project", folder / "landing"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(HERE, project)
         shutil.copytree(PROJECT_ROOT / "dbt_project" / "macros", project / "macros")
-        (landing / "readings").mkdir(parents=True)
-        return cls(project, landing)
+        (project / "sources" / "readings.yml").rename(project / "sources" / f"{source}.yml")
+        for path in (
+            *project.glob("sources/*"),
+            *project.glob("models/staging/*"),
+            *project.glob("models/inter*/*"),
+        ):
+            path.write_text(re.sub(r"(?<![a-z_])readings(?=['_:/\n]|$)", source, path.read_text()))
+        (landing / source).mkdir(parents=True)
+        return cls(project, landing, source)
 
     @property
     def declared(self) -> dict[str, Source]:
@@ -105,7 +118,7 @@ class Readings:
     def deliver(self, number: int, rows: list[dict[str, Any]] | None = None, note: str = "") -> None:
         """The file of a day, written as a whole."""
         day = FIRST + timedelta(days=number)
-        path = self.landing / "readings" / f"readings_{day}{note}.jsonl"
+        path = self.landing / self.source / f"{self.source}_{day}{note}.jsonl"
         scratch = path.with_name(f".{path.name}")
         scratch.write_text("".join(json.dumps(row) + "\n" for row in rows or readings(number)))
         scratch.rename(path)
@@ -116,7 +129,7 @@ class Readings:
     def supersede(self, number: int) -> IngestReport:
         return supersede(
             spark_session(),
-            f"readings_{FIRST + timedelta(days=number)}",
+            f"{self.source}_{FIRST + timedelta(days=number)}",
             by="tests",
             reason="wrong",
             landing=self.landing,
@@ -182,9 +195,9 @@ def text(instant: datetime) -> str:
     return f"{instant:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def let_through(gate: str) -> None:
+def let_through(gate: str, source: str = "readings") -> None:
     """Override what a gate's last check found, where it failed."""
-    for table, state in states(spark_session(), [suite.table for suite in suites()[gate]]).items():
+    for table, state in states(spark_session(), [suite.table for suite in suites(source)[gate]]).items():
         if state.last is not None and not state.passed:
             override(spark_session(), table, state.last.table.version, by="tests", reason="as it is")
 

@@ -47,7 +47,10 @@ class Settings(BaseSettings):
     )
     shuffle_partitions: int = Field(default=2, ge=1, le=10_000, description="spark.sql.shuffle.partitions.")
     idle_minutes: float = Field(
-        default=60, ge=0, le=10_080, description="The engine stops after so long without work; 0 means never."
+        default=60,
+        ge=0,
+        le=10_080,
+        description="The engine stops after so long without clients; 0 means never.",
     )
     start_timeout_seconds: int = Field(default=120, ge=10, le=3600, description="How long a start may take.")
     connect_timeout_seconds: int = Field(

@@ -22,7 +22,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from lakehouse.engine.session import session_settings
+from lakehouse.engine.session import with_settings
 from lakehouse.errors import LakehouseError
 
 HASH_VERSION = 1
@@ -67,7 +67,8 @@ def content_hash(df: DataFrame, key: Sequence[str] = ()) -> ContentHash:
 
     Args:
         df: the rows; columns of arrays, maps, structs and the like are refused. They are computed with ANSI
-            off: hash what a table holds, not casts that may fail.
+            off: hash what a table holds, not casts that may fail. No frame of `localCheckpoint`: a session of
+            its own hashes it, so that no other statement runs without ANSI.
         key: columns that name a row, so that a column whose values changed places is found out by itself.
 
     Raises:
@@ -82,8 +83,8 @@ def content_hash(df: DataFrame, key: Sequence[str] = ()) -> ContentHash:
         totals[f"{lane}_row"] = F.sum(F.xxhash64(*values.values()))
         for position, name in enumerate(names):
             totals[f"{lane}_{position}"] = F.sum(_keyed(values, name, key))
-    with session_settings(df.sparkSession, _SETTINGS):
-        sums = df.agg(*[total.alias(name) for name, total in totals.items()]).collect()[0]
+    with with_settings(df, _SETTINGS) as rows:
+        sums = rows.agg(*[total.alias(name) for name, total in totals.items()]).collect()[0]
     return ContentHash(
         row_count=int(sums["row_count"]),
         rows=_digest(sums, "row"),

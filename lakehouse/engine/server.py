@@ -121,12 +121,11 @@ def _kill(config: Settings) -> None:
             f"something keeps {lock} locked that is not a process of an engine that this user may stop",
             "find it with `fuser` on that file, and stop it",
         )
-    processes = [*holders, *(parent for parent in map(_parent, holders) if parent is not None)]
-    # A JVM that is told to stop takes its supervisor and its parent process with it.
-    for process in processes:
+    # The parent process kills a JVM that does not stop when asked, and ends with it, as the supervisor does.
+    for process in [*(parent for parent in map(_parent, holders) if parent is not None), *holders]:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, alive = psutil.wait_procs(processes, timeout=STOP_SECONDS)
+    _, alive = psutil.wait_procs(holders, timeout=STOP_SECONDS)
     for process in alive:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()

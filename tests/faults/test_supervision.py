@@ -1,8 +1,10 @@
 """The engine under faults of those who look after it: each fault is seen to have fired."""
 
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +15,14 @@ import pytest
 from lakehouse.engine import server, state
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
-from tests.faults.engine_helpers import LONG_WRITE, newest_version, start, until_busy, until_quiet
+from tests.faults.engine_helpers import (
+    LONG_WRITE,
+    environment,
+    newest_version,
+    start,
+    until_busy,
+    until_quiet,
+)
 
 HEAP = {"LAKEHOUSE_HEAP_MB": "1024"}
 
@@ -114,7 +123,6 @@ def test_an_engine_whose_parent_is_killed_dies_with_it_and_is_replaced(own: Sett
     victim.kill()
     victim.wait(timeout=60)
     _until(lambda: not state.is_alive(own.engine_dir))
-    assert not psutil.pid_exists(engine.pid)
     assert newest_version(own, "victim") == before
     assert server.ensure_engine(own).instance != engine.instance
     assert newest_version(own, "victim") == before
@@ -137,12 +145,27 @@ def test_down_names_a_living_client_and_refuses(own: Settings) -> None:
     )
     assert client.stdout is not None
     assert client.stdout.readline().strip() == "up"
-    with pytest.raises(LakehouseError, match=rf"in use by process {client.pid} .*lakehouse down --force"):
-        server.stop_engine(own)
+    refused = _lakehouse(own, "down", "--json")
+    assert refused.returncode == 3
+    said = json.loads(refused.stdout)["error"]
+    assert f"is in use by process {client.pid} (" in said["what"]
+    assert "lakehouse down --force" in said["hint"]
     assert server.running(own) == engine
-    assert server.stop_engine(own, force=True)
-    assert not psutil.pid_exists(engine.pid)
+
+    stopped = _lakehouse(own, "down", "--force", "--json")
+    assert json.loads(stopped.stdout) == {"stopped": True}, stopped.stderr
+    assert not state.is_alive(own.engine_dir)
     client.communicate("\n", timeout=60)
+
+
+def _lakehouse(own: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [Path(sys.executable).with_name("lakehouse"), *arguments],
+        env=environment(own.warehouse, **HEAP),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_an_engine_with_a_living_client_is_not_idle_though_nothing_is_connected(tmp_path: Path) -> None:

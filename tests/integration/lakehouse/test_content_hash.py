@@ -3,6 +3,7 @@
 import math
 import struct
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Context
 from typing import Any
@@ -258,3 +259,25 @@ def test_hashing_leaves_the_sessions_settings_as_they_were(spark: SparkSession) 
     with pytest.raises(PySparkException, match="no row can be read"):
         content_hash(gone.selectExpr("cast(id as string) as id"))
     assert {name: spark.conf.get(name) for name in names} == before
+
+
+def test_no_other_thread_works_without_ansi_while_a_hash_runs(spark) -> None:
+    """A cast that fails must fail, and not become NULL, whatever is hashed meanwhile."""
+    hashed = spark.range(400_000).select(
+        "id", *[F.xxhash64("id", F.lit(n)).alias(f"c{n}") for n in range(20)]
+    )
+    with ThreadPoolExecutor(1) as pool:
+        running, looks = pool.submit(content_hash, hashed), 0
+        while not running.done():
+            looks += 1
+            with pytest.raises(PySparkException, match="CAST_INVALID_INPUT"):
+                spark.sql("select cast('x' || id as int) from range(1)").collect()
+    assert running.result().row_count == 400_000
+    assert looks > 1, "the hash was over before anything ran beside it"
+
+
+def test_what_only_its_session_knows_can_be_hashed(spark) -> None:
+    spark.range(3).createOrReplaceTempView("of_this_session")
+    local = spark.createDataFrame([(n,) for n in range(3)], "id bigint not null")
+    hashes = {content_hash(rows).rows for rows in (spark.table("of_this_session"), local)}
+    assert hashes == {content_hash(spark.range(3)).rows}

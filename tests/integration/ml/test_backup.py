@@ -79,7 +79,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 
 
 def test_a_warehouse_with_a_writer_at_work_is_refused(story: Story) -> None:
-    assert story.refused.returncode == 1
+    assert story.refused.returncode == 3
     assert "is in use by process" in story.refused.stderr
 
 

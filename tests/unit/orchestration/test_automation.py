@@ -18,6 +18,7 @@ from orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG, each_day
 def landing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("LAKEHOUSE_WAREHOUSE", str(tmp_path / "warehouse"))
     monkeypatch.setenv("LAKEHOUSE_LANDING", str(tmp_path / "landing"))
+    monkeypatch.setenv("LAKEHOUSE_SETTLE_SECONDS", "0")
     monkeypatch.delenv("SPARK_REMOTE", raising=False)
     settings.settings.cache_clear()
     (tmp_path / "landing").mkdir()

@@ -105,10 +105,10 @@ def platform(own: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setenv("LAKEHOUSE_LANDING", str(tmp_path / "landing"))
     monkeypatch.setenv("LAKEHOUSE_SETTLE_SECONDS", "0")
     settings_module.settings.cache_clear()
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        yield Platform(tmp_path / "landing", instance)
     for schema in ("bronze", "lakehouse", "predictions"):
         session.spark_session().sql(f"drop schema if exists {schema} cascade")
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        yield Platform(tmp_path / "landing", instance)
     monkeypatch.undo()
     settings_module.settings.cache_clear()
 

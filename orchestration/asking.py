@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
-from itertools import takewhile
+from itertools import groupby, takewhile
 
 from orchestration.partitions import ranges_of
-from orchestration.state import State
+from orchestration.state import State, names_of
 
 # A failed day is asked for again after 1, 2, 4 … minutes, and at last each hour.
 _FIRST_WAIT_SECONDS = 60.0
 _LONGEST_WAIT_SECONDS = 3600.0
+# Of what waits, so much is shown to people.
+_MOST_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -149,11 +151,14 @@ def _lacks(day: date, state: State) -> str:
     files = state.pending.get(day, ())
     if not files:
         return state.lacking[day]
-    named = ", ".join(each.path.name for each in files[:3])
-    more = f" and {len(files) - 3} more" if len(files) > 3 else ""
-    return f"{named}{more} not in bronze"
+    return f"{names_of(files, most=3)} not in bronze"
 
 
 def listed(waiting: Iterable[Waiting]) -> str:
-    """The days that wait, for people: one line each."""
-    return "\n".join(f"{each.day}: {each.why}" for each in waiting)
+    """The days that wait, for people: a line for each, or for several in a row that wait for the same."""
+    lines: list[str] = []
+    for why, alike in groupby(waiting, key=lambda each: each.why):
+        days = [each.day for each in alike]
+        lines.append(f"{days[0]}: {why}" if len(days) == 1 else f"{days[0]} … {days[-1]}: {why}")
+    more = [f"and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
+    return "\n".join([*lines[:_MOST_LINES], *more])

@@ -1,7 +1,7 @@
 """What may run by itself; all of it is off until someone turns it on in the UI."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import dagster as dg
@@ -9,7 +9,7 @@ import dagster as dg
 from lakehouse.ingest.source import Delivery
 from orchestration.asking import Attempt, decide, listed
 from orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG, graph_days, range_tags
-from orchestration.state import read_state
+from orchestration.state import names_of, read_state
 
 # Everything from bronze to the quality of the scores, but the model: a day's data goes through it each day.
 DAILY = dg.AssetSelection.all() - dg.AssetSelection.groups("landing", "models")
@@ -82,7 +82,9 @@ def look(
 def attempts(instance: dg.DagsterInstance) -> list[Attempt]:
     """The runs that the sensor has asked for, newest first, by Dagster's own records."""
     records = instance.get_run_records(dg.RunsFilter(tags={ASKED_BY_TAG: _SENSOR}), limit=_LOOK_BACK)
-    return [_attempt(record) for record in records]
+    # A run that someone started again with other days keeps some of the tags.
+    needed = {RANGE_START_TAG, RANGE_END_TAG, DELIVERIES_TAG}
+    return [_attempt(record) for record in records if needed <= record.dagster_run.tags.keys()]
 
 
 def _attempt(record: dg.RunRecord) -> Attempt:
@@ -107,13 +109,6 @@ def describe_outside(deliveries: Sequence[Delivery]) -> str:
         f"{len(deliveries)} files are left, as the graph has the days {first} to {last} "
         f"(LAKEHOUSE_FIRST_DAY, LAKEHOUSE_LAST_DAY): {names_of(deliveries)}"
     )
-
-
-def names_of(deliveries: Iterable[Delivery], most: int = 5) -> str:
-    """The names of some files, and how many more there are."""
-    names = [each.path.name for each in deliveries]
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"
 
 
 monthly_retraining = dg.ScheduleDefinition(

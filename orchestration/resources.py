@@ -1,6 +1,8 @@
 """dbt as a resource of the graph: the same command line that analysts use, on the same engine."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -13,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 from dagster_dbt import DbtCliResource
+from dagster_dbt.errors import DagsterDbtCliRuntimeError
 from packaging.version import Version
 
 from lakehouse.dbt.project import PROD_TARGET_DIR
@@ -47,8 +50,25 @@ class EngineDbt(DbtCliResource):
     def build(self, context: dg.AssetExecutionContext) -> Iterator[Any]:
         """Build and test the selected models; yields dagster-dbt's events, tables described.
 
-        The run's days ask for nothing here: what is computed is what was reached.
-        Unit tests are left to development: they look at SQL, not at data.
+        The run's days ask for nothing here: what is computed is what was reached. Unit tests are left to
+        development: they look at SQL, not at data. Where another writer came first, the build is done again,
+        once: what has committed finds nothing to do then.
+        """
+        told: set[str] = set()
+        try:
+            yield from self._build(context, told)
+        except DagsterDbtCliRuntimeError:
+            failed = _run_results(self.target_path_of(context))
+            if not lost_to_another_writer(failed):
+                raise
+            context.log.warning("another writer came first: what failed is built again, once")
+            yield from self._build(context, told)
+
+    def _build(self, context: dg.AssetExecutionContext, told: set[str]) -> Iterator[Any]:
+        """One `dbt build`.
+
+        Args:
+            told: unique ids of the nodes that Dagster has an event of; added to, and not told again.
         """
         connect_environment()
         target = self.target_path_of(context)
@@ -76,9 +96,11 @@ class EngineDbt(DbtCliResource):
         with _in_environment(variables):
             invocation = self.cli(arguments, context=context, target_path=target)
         try:
-            told: set[str] = set()
             for event in invocation.stream():
-                told.add(str(event.metadata["unique_id"].value))
+                node = str(event.metadata["unique_id"].value)
+                if node in told:
+                    continue
+                told.add(node)
                 yield _described(event, invocation.manifest) if isinstance(event, dg.Output) else event
             _require_all_told(invocation.get_artifact("run_results.json"), told)
         finally:
@@ -128,6 +150,22 @@ def _copy_parse_cache(target: Path) -> None:
     if cache.is_file():
         target.mkdir(parents=True, exist_ok=True)
         shutil.copy(cache, target)
+
+
+def _run_results(target: Path) -> Mapping[str, Any]:
+    """What dbt wrote of its last build; no results where it did not get that far."""
+    path = target / "run_results.json"
+    return json.loads(path.read_text()) if path.is_file() else {"results": []}
+
+
+# Spark's names of errors by which a commit finds that another one came first.
+_CONFLICT = re.compile(r"\bDELTA_(CONCURRENT_\w+|METADATA_CHANGED|PROTOCOL_CHANGED)\b")
+
+
+def lost_to_another_writer(run_results: Mapping[str, Any]) -> bool:
+    """Whether a build failed for nothing but commits of others, so that it can be done again."""
+    failed = [each for each in run_results["results"] if each["status"] in ("error", "fail", "runtime error")]
+    return bool(failed) and all(_CONFLICT.search(str(each["message"])) for each in failed)
 
 
 def _require_all_told(run_results: Mapping[str, Any], told: Collection[str]) -> None:

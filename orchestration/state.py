@@ -70,6 +70,13 @@ def by_day(deliveries: Iterable[Delivery]) -> dict[date, list[Delivery]]:
     return dict(found)
 
 
+def names_of(deliveries: Iterable[Delivery], most: int = 5) -> str:
+    """The names of some files, and how many more there are."""
+    names = [each.path.name for each in deliveries]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
+
+
 def digest(deliveries: Iterable[Delivery]) -> str:
     """Names, sizes and times of files as one short text, which changes when any of them does."""
     seen = hashlib.sha256()

@@ -8,7 +8,7 @@ from lakehouse.ingest.source import Source, load_sources
 from lakehouse.settings import settings
 from orchestration.owners import as_owner
 from orchestration.partitions import graph_days
-from orchestration.state import by_day, digest
+from orchestration.state import by_day, digest, names_of
 from orchestration.table_metadata import column_schema
 
 # Files of days that the graph does not have; LAKEHOUSE_FIRST_DAY and LAKEHOUSE_LAST_DAY say which it has.
@@ -63,6 +63,6 @@ def _observed(source: Source) -> dg.ObserveResult:
             "files": len(inside),
             "days": len(days),
             **({"first_day": days[0].isoformat(), "last_day": days[-1].isoformat()} if days else {}),
-            **({OUTSIDE: [each.path.name for each in outside]} if outside else {}),
+            **({OUTSIDE: names_of(outside)} if outside else {}),
         },
     )

@@ -1,5 +1,6 @@
 """The shipped sensor beside a failed run, a late file, a refused one, and a warehouse that has a history."""
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
@@ -9,7 +10,6 @@ import dagster as dg
 import pytest
 from pyspark.sql import SparkSession
 
-from demo.publish import publish
 from expectations.suite import GATES
 from expectations.suites import suites_of
 from lakehouse import settings as settings_module
@@ -23,7 +23,7 @@ from orchestration.automation import look, new_deliveries
 from orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG
 from tests.faults.engine_helpers import output, start
 
-DAILY_SOURCES = ["flight_schedule", "flight_actuals", "weather_observations"]
+SOURCE = "flight_actuals"
 DAY = date(2013, 2, 4)
 EARLIER, LATER = DAY - timedelta(days=20), DAY + timedelta(days=1)
 _ENGINE = ("SPARK_REMOTE", "SPARK_CONNECT_AUTHENTICATE_TOKEN", server.OURS)
@@ -56,11 +56,25 @@ class Platform:
     def spark(self) -> SparkSession:
         return session.spark_session()
 
-    def deliver(self, day: date) -> None:
-        publish(day, day, landing=self.landing, sources=DAILY_SOURCES)
+    def deliver(self, day: date, note: str = "") -> Path:
+        event = {
+            "carrier_code": "AA",
+            "flight_number": 1,
+            "origin_code": "JFK",
+            "sched_dep_at": f"{day}T17:00:00Z",
+            "event_type": "departed",
+            "event_at": f"{day}T17:05:00Z",
+            "delay_minutes": 5,
+            "air_time_minutes": None,
+            "reported_at": f"{day}T17:05:00Z",
+        }
+        path = self.landing / SOURCE / f"{SOURCE}_{day}{note}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(event) + "\n")
+        return path
 
     def ingest(self) -> None:
-        ingest(self.spark, DAILY_SOURCES)
+        assert not ingest(self.spark, [SOURCE]).refused
 
     def pass_gates(self, days: Iterable[date]) -> None:
         """Write down what the checks of these days would, where everything is right."""
@@ -89,11 +103,12 @@ class Platform:
 def platform(own: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     (tmp_path / "landing").mkdir()
     monkeypatch.setenv("LAKEHOUSE_LANDING", str(tmp_path / "landing"))
+    monkeypatch.setenv("LAKEHOUSE_SETTLE_SECONDS", "0")
     settings_module.settings.cache_clear()
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        yield Platform(tmp_path / "landing", instance)
     for schema in ("bronze", "lakehouse", "predictions"):
         session.spark_session().sql(f"drop schema if exists {schema} cascade")
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        yield Platform(tmp_path / "landing", instance)
     monkeypatch.undo()
     settings_module.settings.cache_clear()
 
@@ -158,19 +173,16 @@ def test_a_late_file_and_todays_in_one_minute_are_a_run_of_one_day(platform: Pla
     platform.pass_gates([EARLIER, DAY])
 
     platform.deliver(LATER)
-    folder = platform.landing / "weather_observations"
-    late = folder / f"weather_observations_{EARLIER}_corrections.parquet"
-    late.write_bytes((folder / f"weather_observations_{EARLIER}.parquet").read_bytes())
+    platform.deliver(EARLIER, "_corrections")
     assert asked(tick(platform)) == one(LATER)
 
 
 def test_a_refused_file_starts_no_run_each_minute(platform: Platform) -> None:
-    path = platform.landing / "flight_actuals" / f"flight_actuals_{DAY}.jsonl"
-    path.parent.mkdir()
+    path = platform.deliver(DAY)
     path.write_text('{"carrier_code": "AA"')
     first = tick(platform)
     assert asked(first) == one(DAY)
-    assert ingest(platform.spark, ["flight_actuals"]).refused
+    assert ingest(platform.spark, [SOURCE]).refused
     _, ended = platform.fail(first)
     assert path.name in reason(look(platform.instance, ended + 59))
 
@@ -211,9 +223,7 @@ def test_a_failed_gate_is_named_by_its_table(platform: Platform) -> None:
 
 
 def test_files_outside_the_graph_are_named(platform: Platform) -> None:
-    folder = platform.landing / "flight_actuals"
-    folder.mkdir()
-    (folder / "flight_actuals_2014-01-01.jsonl").write_text("{}\n")
+    platform.deliver(date(2014, 1, 1))
     said = reason(tick(platform))
     assert "flight_actuals_2014-01-01.jsonl" in said
     assert "2013-01-01 to 2013-12-31" in said and "LAKEHOUSE_LAST_DAY" in said

@@ -2,10 +2,12 @@
 
 import json
 import re
+import threading
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
@@ -19,6 +21,7 @@ from orchestration.run import RunSummary, materialize
 # Days that no other test delivers: bronze is one schema for all of them.
 GOOD_DAY = date(2013, 5, 4)
 SHORT_DAY = date(2013, 5, 5)
+RED_DAY = date(2013, 5, 6)
 
 BRONZE = 'group:bronze or key:"gates/bronze"'
 # A table with its tests, and what it stands on: enough nodes to count, few enough to wait for.
@@ -94,6 +97,52 @@ def test_a_full_refresh_makes_tables_anew(spark: SparkSession, good_run: RunSumm
     anew = spark.sql("describe history intermediate.int_flights limit 1").first()
     assert again is not None and again["operation"] == "WRITE"
     assert anew is not None and anew["operation"] == "CREATE OR REPLACE TABLE AS SELECT"
+
+
+def test_a_red_source_stops_what_is_made_from_it_and_nothing_else(
+    spark: SparkSession, good_run: RunSummary
+) -> None:
+    publish(RED_DAY, RED_DAY)
+    weather = settings().landing_dir / "weather_observations" / f"weather_observations_{RED_DAY}.parquet"
+    rows = pq.read_table(weather)
+    pq.write_table(rows.slice(0, 20), weather)
+    days = (RED_DAY, RED_DAY)
+    with pytest.raises(LakehouseError, match=r"bronze\.weather_observations"):
+        materialize(BRONZE, days)
+
+    assert "bronze/airlines" in materialize('key:"bronze/airlines"', (GOOD_DAY, GOOD_DAY)).materialized
+    assert "intermediate/int_flights" in materialize(DBT, days).materialized
+    with pytest.raises(LakehouseError, match=r"step dbt_features failed: gate bronze failed"):
+        materialize('key:"staging/stg_weather_observations"', days)
+
+
+def test_a_build_that_lost_to_another_writer_is_done_again(spark: SparkSession, good_run: RunSummary) -> None:
+    """Somebody without our lock, such as a team's own job, replaces the same day until dbt has failed."""
+    folder = settings().dagster_home / "dbt"
+    before = set(folder.iterdir())
+    ended = threading.Event()
+
+    def dbt_lost() -> bool:
+        logs = [each / "dbt.log" for each in set(folder.iterdir()) - before]
+        return any(log.is_file() and "DELTA_CONCURRENT" in log.read_text() for log in logs)
+
+    def write() -> None:
+        while not ended.is_set() and not dbt_lost():
+            spark.sql(
+                f"update intermediate.int_flights set flight_number = flight_number "
+                f"where flight_date = date'{GOOD_DAY}'"
+            )
+
+    publish(GOOD_DAY, GOOD_DAY)
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        summary = materialize(DBT, (GOOD_DAY, GOOD_DAY), full_refresh=True)
+    finally:
+        ended.set()
+        writer.join()
+    assert dbt_lost(), "the fault happened"
+    assert summary.materialized["intermediate/int_flights"] == 1
 
 
 def check_state(asset: str, name: str) -> bool | None:

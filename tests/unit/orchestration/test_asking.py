@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lakehouse.ingest.source import Delivery, load_sources
-from orchestration.asking import Attempt, Decision, decide
+from orchestration.asking import Attempt, Decision, Waiting, decide, listed
 from orchestration.state import State, by_day
 
 MINUTE = 60.0
@@ -161,6 +161,16 @@ def test_two_that_decide_at_once_ask_for_the_same(tmp_path: Path) -> None:
     assert first.asks == second.asks
     again = decide(where, [attempt(where, 3)], 2 * MINUTE)
     assert again.asks[0].key != first.asks[0].key
+
+
+def test_days_that_wait_for_the_same_are_one_line() -> None:
+    waiting = [Waiting(day(number), "gate features never looked at it") for number in (1, 2, 3)]
+    assert listed([*waiting, Waiting(day(4), "no score")]).splitlines() == [
+        "2013-01-01 … 2013-01-03: gate features never looked at it",
+        "2013-01-04: no score",
+    ]
+    many = listed(Waiting(day(number), f"reason {number}") for number in range(1, 31)).splitlines()
+    assert len(many) == 21 and many[-1] == "and 10 more"
 
 
 @dataclass

@@ -68,7 +68,6 @@ class EngineDbt(DbtCliResource):
             arguments.append("--full-refresh")
         # Days as `--vars` would make dbt parse the whole project anew.
         variables = {
-            "LAKEHOUSE_RETENTION_DAYS": str(settings().retention_days),
             "LAKEHOUSE_START_DATE": days[0].isoformat(),
             "LAKEHOUSE_END_DATE": days[1].isoformat(),
             # Escape codes belong on a terminal, not in a log.

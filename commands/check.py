@@ -66,5 +66,7 @@ def _show(outcome: GateOutcome) -> None:
     for result in outcome.results:
         for failure in result.failures:
             console.print(f"{result.table}: {failure}", markup=False, soft_wrap=True)
+        if result.failures and result.passed:
+            console.print(f"  {result.table}: all of this is overridden", markup=False, soft_wrap=True)
         if not result.passed:
             console.print(f"  {result.docs_url}", markup=False, soft_wrap=True)

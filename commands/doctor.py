@@ -1,15 +1,24 @@
 """`lakehouse doctor`: what this machine needs, checked before it is missed."""
 
+from typing import Annotated
+
 import typer
 
-from commands.output import AsJson, print_json, table
-from lakehouse.doctor import check_machine
+from commands.output import AsJson, print_json, progress, table
+from lakehouse.doctor import check_machine, fix_tables
 
 EPILOG = "Example: lakehouse doctor --json"
 
 
-def doctor(as_json: AsJson = False) -> None:
-    """Check Python, Java, JARs, memory, disk and ports; exit code 1 when something is missing."""
+def doctor(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Set the properties that keep older versions of tables readable.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check Python, Java, JARs, memory, disk, ports and tables; exit code 1 when something is missing."""
+    for name in fix_tables() if fix else ():
+        progress(f"{name}: properties set")
     findings = check_machine()
     if as_json:
         print_json(findings)

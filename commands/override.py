@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 from commands.output import AsJson, facts, print_json
+from expectations.gate import gate_of
 from expectations.gate import override as override_gate
+from expectations.suite import PUBLISHING
 from lakehouse.engine.session import spark_session
 
 EPILOG = 'Example: lakehouse override features.flight_features --version 12 --by "A. Lin" --reason storm'
@@ -13,7 +15,7 @@ EPILOG = 'Example: lakehouse override features.flight_features --version 12 --by
 
 def override(
     table: Annotated[str, typer.Argument(help="schema.table, as the failed check names it.")],
-    version: Annotated[int, typer.Option(min=0, help="The version that the check looked at.")],
+    version: Annotated[int, typer.Option(min=0, help="The version whose failed check is let through.")],
     by: Annotated[str, typer.Option(help="Who takes the responsibility.")],
     reason: Annotated[str, typer.Option(help="Why the table is good enough.")],
     as_json: AsJson = False,
@@ -23,4 +25,6 @@ def override(
     if as_json:
         print_json({"overridden": overridden, "by": by, "reason": reason})
     else:
-        facts({"overridden": overridden, "by": by, "reason": reason, "next": "lakehouse release of its gate"})
+        gate = gate_of(table)
+        what_next = f"lakehouse release {gate}" if gate in PUBLISHING else "build: it reads this version now"
+        facts({"overridden": overridden, "by": by, "reason": reason, "next": what_next})

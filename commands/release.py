@@ -15,7 +15,7 @@ EPILOG = "Example: lakehouse check features && lakehouse release features"
 
 
 def release(
-    gate: Annotated[str, typer.Argument(help="bronze, features or training.")],
+    gate: Annotated[str, typer.Argument(help="features or training.")],
     run_id: Annotated[str, typer.Option(help="What the release is recorded under.")] = "by hand",
     as_json: AsJson = False,
 ) -> None:

@@ -24,13 +24,19 @@ def vacuum(
     ] = DEFAULT_HOURS,
     as_json: AsJson = False,
 ) -> None:
-    """Free files that no current, recent or needed version has; bronze keeps everything."""
+    """Free files that no current, recent or needed version has; bronze keeps everything.
+
+    Of a table with a problem nothing is freed: it is named, and the exit code is 1.
+    """
     progress("asking models, pins and publications what they need …")
-    done = vacuum_tables(spark_session(), model_needs(), older_than_hours, dry_run=dry_run)
+    asked = model_needs()
+    done = vacuum_tables(spark_session(), asked.needs, older_than_hours, untold=asked.untold, dry_run=dry_run)
     if as_json:
         print_json(done)
     else:
         _show(done, dry_run)
+    if done.problems:
+        raise typer.Exit(1)
 
 
 def _show(done: Vacuumed, dry_run: bool) -> None:
@@ -55,3 +61,7 @@ def _show(done: Vacuumed, dry_run: bool) -> None:
     console.print(f"{total:.1f} MiB {'would be' if dry_run else 'were'} freed")
     for need in done.lost:
         console.print(need, markup=False, soft_wrap=True)
+    if done.problems:
+        console.print("Nothing was freed of tables with a problem; docs/pins.md says what to do about each:")
+    for problem in done.problems:
+        console.print(f"  {problem}", markup=False, soft_wrap=True)

@@ -118,9 +118,8 @@ def write_pages(context: "AbstractDataContext", pages: Sequence[Page], run_id: s
 def _gx_suite(suite: Suite) -> "ExpectationSuite":
     from great_expectations.core.expectation_suite import ExpectationSuite
 
-    declared: list[Expectation] = list(suite.row_expectations)
-    for profile in (suite.daily, suite.whole):
-        declared += profile.expectations if profile is not None else ()
+    declared: list[Expectation] = [*suite.row_expectations, *suite.daily_expectations]
+    declared += suite.whole.expectations if suite.whole is not None else ()
     return ExpectationSuite(
         suite.name,
         expectations=[

@@ -9,11 +9,12 @@ from pathlib import Path
 import psutil
 
 from lakehouse.dbt.time_travel import leftovers
-from lakehouse.delta.retention import property_problems, warehouse_tables
+from lakehouse.delta.retention import is_readable, property_problems, set_properties, warehouse_tables
 from lakehouse.engine import server
 from lakehouse.engine.config import java
 from lakehouse.engine.jars import jar_paths
 from lakehouse.engine.ports import is_free
+from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings, settings
 
@@ -76,9 +77,21 @@ def _engine(config: Settings) -> Finding:
 
 def _tables() -> Finding:
     tables = warehouse_tables()
-    problems = property_problems(tables)
+    problems = [problem for of_table in property_problems(tables).values() for problem in of_table]
     found = "; ".join(problems[:3]) + ("; …" if problems[3:] else "") or f"{len(tables)} tables, all of them"
-    return Finding("older versions stay", not problems, found, "set the properties, as docs/pins.md says")
+    return Finding("older versions stay", not problems, found, "run `lakehouse doctor --fix`")
+
+
+def fix_tables() -> list[str]:
+    """Set the properties that keep older versions readable, on the tables that lack them.
+
+    Returns:
+        the tables that were altered.
+    """
+    tables = warehouse_tables()
+    # A log that cannot be read is named by the look that follows; it cannot be mended here.
+    sound = {name: tables[name] for name in property_problems(tables) if is_readable(tables[name])}
+    return set_properties(spark_session(), sound) if sound else []
 
 
 def _leftovers() -> Finding:

@@ -63,8 +63,14 @@ class Settings(BaseSettings):
     dagster_port: int = Field(
         default=3000, ge=1024, le=65_535, description="Dagster's UI in `lakehouse dev`."
     )
-    retention_days: int = Field(
-        default=365, ge=7, le=36_500, description="How far back Delta's log and deleted files are kept."
+    kept_model_versions: int = Field(
+        default=12,
+        ge=0,
+        le=10_000,
+        description="So many of a model's newest versions with a tag keep their data.",
+    )
+    kept_model_days: int = Field(
+        default=400, ge=0, le=36_500, description="Versions with a tag that are younger keep their data, too."
     )
 
     first_day: date = Field(

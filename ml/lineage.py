@@ -1,11 +1,10 @@
 """The versions of the tables that a training set was built from."""
 
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from lakehouse.dbt.notes import versions_read
 from lakehouse.dbt.time_travel import version_as_of, version_time
-from lakehouse.delta.publications import TABLE as PUBLICATIONS
+from lakehouse.delta.publications import released_with
 from lakehouse.delta.table import TableVersion, at_version, location, table_exists
 from ml.data.version_files import file_list_hash
 from ml.dbt_models import DbtModels
@@ -38,7 +37,7 @@ def pin_upstream(
             is switched off).
     """
     read = _read_by(spark, built, models)
-    released = _released_by(spark, built)
+    released = released_with(spark, built)
     committed_at = version_time(spark, built)
     sources = models.sources()
 
@@ -67,22 +66,3 @@ def _read_by(spark: SparkSession, built: TableVersion, models: DbtModels) -> dic
                 found[name] = number
                 waiting.append(TableVersion(name, "", number))
     return found
-
-
-def _released_by(spark: SparkSession, built: TableVersion) -> dict[str, TableVersion]:
-    """What was published when a version was published for the first time."""
-    releases = spark.table(PUBLICATIONS).withColumn("at", F.unix_micros("published_at"))
-    of_built = releases.where(
-        (F.col("table_name") == built.name)
-        & (F.col("table_id") == built.table_id)
-        & (F.col("version") == built.version)
-    )
-    first = of_built.agg(F.min("at").alias("at")).collect()[0]["at"]
-    latest = F.max_by(F.struct("table_id", "version"), F.struct("at", "release_id")).alias("latest")
-    rows = releases.where(F.col("at") <= F.lit(first)).groupBy("table_name").agg(latest).collect()
-    return {
-        str(row["table_name"]): TableVersion(
-            row["table_name"], row["latest"]["table_id"], int(row["latest"]["version"])
-        )
-        for row in rows
-    }

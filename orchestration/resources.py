@@ -87,7 +87,6 @@ class EngineDbt(DbtCliResource):
         if context.run.tags.get(FULL_REFRESH_TAG) == "true":
             arguments.append("--full-refresh")
         variables = {
-            "LAKEHOUSE_RETENTION_DAYS": str(settings().retention_days),
             # Data tests look at the days that the build replaced.
             "LAKEHOUSE_TEST_BUILT_DAYS": "1",
             # Escape codes belong on a terminal, not in a log.

@@ -1,9 +1,8 @@
 """What is expected of deliveries in bronze. Broken rows are quarantined; a broken delivery fails the gate."""
 
-from collections.abc import Mapping
-
 from expectations.row_rules import row_rules
-from expectations.suite import Expectation, Profile, Suite, at_most, between, delivery_day, unique
+from expectations.suite import ExpectedRows, Profile, Suite, at_most, delivery_day, unique
+from lakehouse.ingest.source import load_sources
 
 # One row in twenty of a day may be bad data; more is a broken delivery.
 MOST_QUARANTINED = 0.05
@@ -14,15 +13,21 @@ _FLIGHTS = (500, 1200)
 _EVENTS = (600, 2600)
 _HOURS = (45, 80)
 
-
-def _while_whole(source: str, rows: str) -> str:
-    """`rows`, or NULL (which no bound looks at) while the day's last hour has not been delivered."""
-    day = f"max({delivery_day(source).sql})"
-    midnight = f"to_utc_timestamp(timestamp(date_add({day}, 1)), 'America/New_York')"
-    return f"if(max(_delivered_until) >= {midnight}, {rows}, null)"
+_LEDGER = "bronze.deliveries"
+# What a row of the ledger is; a ledger from before kinds has only deliveries.
+_KIND = "coalesce(get_json_object(to_json(struct(*)), '$.kind'), 'delivery')"
 
 
-def _source(name: str, key: tuple[str, ...], metrics: Mapping[str, str], bounds: Expectation) -> Suite:
+def superseded(source: str) -> str | None:
+    """A select of a source's batches that a later delivery superseded; None while the ledger knows none.
+
+    The seam for the ledger's own SQL: `select batch_id from (superseded_sql(_LEDGER)) where source = …`.
+    """
+    del source
+    return None
+
+
+def _source(name: str, key: tuple[str, ...], expected: ExpectedRows) -> Suite:
     """A delivery may repeat what an earlier one said, but says nothing twice itself."""
     table = f"bronze.{name}"
     return Suite(
@@ -33,19 +38,49 @@ def _source(name: str, key: tuple[str, ...], metrics: Mapping[str, str], bounds:
         rows=(unique(*key, "_batch_id"),),
         rules=row_rules(table),
         quarantines=True,
-        daily=Profile(metrics, (at_most("quarantined_share", MOST_QUARANTINED), bounds)),
+        daily=Profile(expectations=(at_most("quarantined_share", MOST_QUARANTINED),)),
+        expected_rows=expected,
+        superseded=superseded(name),
     )
 
 
 def _live(name: str, key: tuple[str, ...], bounds: tuple[int, int]) -> Suite:
-    """A source that delivers through the day; corrections come on top."""
-    rows = _while_whole(name, "count_if(not endswith(_batch_id, '_corrections'))")
-    return _source(name, key, {"rows_of_the_whole_day": rows}, between("rows_of_the_whole_day", *bounds))
+    """A source that delivers through the day; corrections come on top.
+
+    The bounds hold for a day when the ledger has its last hour: until then it is not whole.
+    """
+    zone = load_sources()[name].time_zone
+    midnight = f"to_utc_timestamp(timestamp(date_add(day, 1)), '{zone}')"
+    is_whole = f"max(_delivered_until) >= {midnight}"
+    least, most = bounds
+    # What was declared as never coming is not missed.
+    sql = f"""
+    select
+        day,
+        if({is_whole} and not bool_or(kind = 'missing'), {least}, null) as least_rows,
+        if({is_whole}, {most}, null) as most_rows
+    from (select source, day, _delivered_until, {_KIND} as kind from {_LEDGER})
+    where source = '{name}'
+    group by day
+    """
+    says = f"a whole day of {name} has {least:,} to {most:,} rows without corrections"
+    return _source(name, key, ExpectedRows(sql, says, "count_if(not endswith(_batch_id, '_corrections'))"))
 
 
 def _snapshot(name: str, key: tuple[str, ...], bounds: tuple[int, int]) -> Suite:
     """A source that delivers all it knows each time."""
-    return _source(name, key, {"delivered_rows": "count(*)"}, between("delivered_rows", *bounds))
+    least, most = bounds
+    sql = f"""
+    select distinct
+        day,
+        {least} as least_rows,
+        {most} as most_rows
+    from {_LEDGER}
+    where source = '{name}' and {_KIND} = 'delivery'
+    """
+    return _source(
+        name, key, ExpectedRows(sql, f"a day's deliveries of {name} have {least:,} to {most:,} rows")
+    )
 
 
 def suites() -> tuple[Suite, ...]:

@@ -5,13 +5,14 @@ its test `known_by`, which times no feature may be later than; and beside `gate`
 
     rows_per_day     at most so many rows on one day
     label_share      [low, high]: how often the label is true, from 5,000 labels on
+    expected_rows    {sql, says}: how many entities each day must have, by what stands upstream (ExpectedRows)
     row_rules        name → SQL condition that each row meets (NULL counts as broken)
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from expectations.suite import Profile, Suite, at_most, between, day_column, not_null, unique
+from expectations.suite import ExpectedRows, Profile, Suite, at_most, between, day_column, not_null, unique
 from lakehouse.dbt.project import column_roles, manifest
 from lakehouse.errors import LakehouseError
 
@@ -60,11 +61,20 @@ def _suite(node: Mapping[str, Any]) -> Suite:
             {"excess_labels": f"count_if({ends_at} is null) - count(distinct {', '.join(entity)})"},
             (*(at_most("row_count", each) for each in most_rows), at_most("excess_labels", 0)),
         ),
+        expected_rows=_expected(meta, entity),
+        may_be_empty="expected_rows" not in meta,
         whole=Profile(
             {"label_share": f"if(count(*) >= {_LABELS}, avg(cast({label} as int)), null)"},
             (between("label_share", low, high),),
         ),
     )
+
+
+def _expected(meta: Mapping[str, Any], entity: tuple[str, ...]) -> ExpectedRows | None:
+    declared = meta.get("expected_rows")
+    if declared is None:
+        return None
+    return ExpectedRows(str(declared["sql"]), str(declared["says"]), f"count(distinct {', '.join(entity)})")
 
 
 def feature_times(model: str) -> list[str]:

@@ -81,11 +81,12 @@ class Commit:
 Log = Callable[[str], Sequence[Commit]]
 
 
-def commits(spark: SparkSession, name: str) -> list[Commit]:
-    """The commits of `schema.table` that its log still has, newest first."""
-    found = local_commits(name)
+def commits(spark: SparkSession, name: str, limit: int | None = None) -> list[Commit]:
+    """The commits of `schema.table` that its log still has, newest first; all, or so many."""
+    found = local_commits(name, limit)
     if found is None:
-        found = [row.asDict() for row in spark.sql(f"describe history {name}").collect()]
+        history = f"describe history {name}{'' if limit is None else f' limit {limit}'}"
+        found = [row.asDict() for row in spark.sql(history).collect()]
     return as_commits(found)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
 from lakehouse.process import run_process
-from lakehouse.settings import PROJECT_ROOT, settings
+from lakehouse.settings import PROJECT_ROOT
 
 # Where the manifest of the production target lies, apart from what an analyst's own dbt leaves in target/.
 PROD_TARGET_DIR = PROJECT_ROOT / "target" / "prod"
@@ -166,9 +166,8 @@ def node_done(line: str) -> str | None:
 
 
 def _environment(project: Path, artifacts: Path) -> dict[str, str]:
-    """This process's variables, and what dbt's YAML reads of our settings."""
+    """This process's variables, and what dbt's YAML reads."""
     return os.environ | {
-        "LAKEHOUSE_RETENTION_DAYS": str(settings().retention_days),
         "DBT_PROFILES_DIR": str(project),
         "DBT_TARGET_PATH": str(artifacts),
     }

@@ -39,6 +39,7 @@ _STATE = StateTable(
         ("docs_url", "string", pa.string()),
         ("status", "string", pa.string()),
         ("rows_hash", "string", pa.string()),
+        ("row_count", "bigint", pa.int64()),
     ),
     at="checked_at",
     comment="What each check found, by table and day; the latest row of a day counts.",
@@ -55,6 +56,7 @@ class GateRow:
         override_by: who let it through although it failed.
         status: `started` until the check has ended.
         rows_hash: a hash of the day's rows, where an override was given for them.
+        row_count: how many rows the day had; None where it was not noted.
     """
 
     table: TableVersion
@@ -69,6 +71,7 @@ class GateRow:
     override_reason: str | None = None
     status: Status = "checked"
     rows_hash: str | None = None
+    row_count: int | None = None
 
     @property
     def holds(self) -> bool:
@@ -127,6 +130,7 @@ def append(spark: SparkSession, rows: Sequence[GateRow], now: datetime | None = 
                 "docs_url": row.docs_url,
                 "status": row.status,
                 "rows_hash": row.rows_hash,
+                "row_count": row.row_count,
             }
             for row in rows
         ],
@@ -211,4 +215,5 @@ def _parsed(row: Mapping[str, Any]) -> GateRow:
         override_reason=row["override_reason"],
         status=row["status"] or "checked",
         rows_hash=row["rows_hash"],
+        row_count=row["row_count"],
     )

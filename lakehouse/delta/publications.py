@@ -2,8 +2,9 @@
 
 import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
@@ -93,6 +94,22 @@ def releases(spark: SparkSession) -> dict[str, TableVersion]:
     A table that was dropped, or recreated, since stands here too: it was published. `read_at` refuses it.
     """
     return {name: version for name, (version, _) in _releases(spark).items()}
+
+
+def released_with(spark: SparkSession, version: TableVersion) -> dict[str, TableVersion]:
+    """What was in force, by name, when a version was released for the first time; nothing if it never was."""
+    rows = _STATE.read(spark, columns=("table_name", "table_id", "version", "release_id")).to_pylist()
+    wanted = (version.name, version.table_id, version.version)
+    of_version = (row["release_id"] for row in rows if _named(row) == wanted)
+    first = next(of_version, None)
+    if first is None:
+        return {}
+    end = max(position for position, row in enumerate(rows) if row["release_id"] == first)
+    return {row["table_name"]: TableVersion(*_named(row)) for row in rows[: end + 1]}
+
+
+def _named(row: Mapping[str, Any]) -> tuple[str, str, int]:
+    return row["table_name"], row["table_id"], int(row["version"])
 
 
 def published_version(spark: SparkSession, name: str) -> TableVersion:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
+from pyspark.sql import SparkSession
 
 from lakehouse.delta.files import data_files
-from lakehouse.delta.table import DELETED_FILE_RETENTION, TableVersion, table_properties
+from lakehouse.delta.table import DELETED_FILE_RETENTION, TableVersion, sql_text, table_properties
 from lakehouse.settings import settings
 
 
@@ -24,25 +25,68 @@ def warehouse_tables() -> dict[str, Path]:
     }
 
 
-def property_problems(folders: Mapping[str, Path]) -> list[str]:
-    """The tables whose properties let Delta forget versions, or hold what our vacuum cannot tell apart.
+def property_problems(folders: Mapping[str, Path]) -> dict[str, list[str]]:
+    """What lets Delta forget versions of a table, or hold what our vacuum cannot tell apart, by table.
 
     Args:
         folders: as `warehouse_tables` has them.
     """
-    problems: list[str] = []
+    problems: dict[str, list[str]] = {}
     for name, folder in folders.items():
         try:
-            found = DeltaTable(folder, without_files=True).metadata().configuration
+            wrong = _wrong_properties(folder)
         except DeltaError as error:
-            problems.append(f"{name} has a log that cannot be read: {error}")
+            problems[name] = [f"{name} has a log that cannot be read: {error}"]
             continue
-        for key, wanted in table_properties().items():
-            value = found.get(key)
-            is_kept = duration(value) >= duration(wanted) if duration(wanted) else value == wanted
-            if not is_kept:
-                problems.append(f"{name} has {key} = {value or 'nothing'}, and needs '{wanted}'")
+        if wrong:
+            problems[name] = [
+                f"{name} has {key} = {found or 'nothing'}, and needs '{table_properties()[key]}'"
+                for key, found in wrong.items()
+            ]
     return problems
+
+
+def is_readable(folder: Path) -> bool:
+    """Whether the log of the table in a folder can be read."""
+    try:
+        DeltaTable(folder, without_files=True)
+    except DeltaError:
+        return False
+    return True
+
+
+def set_properties(spark: SparkSession, folders: Mapping[str, Path]) -> list[str]:
+    """Give each table the properties that it lacks, in one commit each; the rows stay as they are.
+
+    Args:
+        folders: as `warehouse_tables` has them.
+
+    Returns:
+        the tables that were altered.
+
+    Raises:
+        DeltaError: a table's log cannot be read.
+    """
+    altered: list[str] = []
+    for name, folder in folders.items():
+        wrong = _wrong_properties(folder)
+        if wrong:
+            listed = ", ".join(f"{sql_text(key)} = {sql_text(table_properties()[key])}" for key in wrong)
+            spark.sql(f"alter table {name} set tblproperties ({listed})")
+            altered.append(name)
+    return altered
+
+
+def _wrong_properties(folder: Path) -> dict[str, str | None]:
+    """The properties of a table that are not what they must be, as they are."""
+    found = DeltaTable(folder, without_files=True).metadata().configuration
+    wrong: dict[str, str | None] = {}
+    for key, wanted in table_properties().items():
+        value = found.get(key)
+        is_kept = duration(value) >= duration(wanted) if duration(wanted) else value == wanted
+        if not is_kept:
+            wrong[key] = value
+    return wrong
 
 
 def duration(text: str | None) -> timedelta:
@@ -67,7 +111,7 @@ def why_unreadable(folder: Path, version: TableVersion) -> str | None:
     except (DeltaError, FileNotFoundError) as error:
         return f"the log does not reach version {version.version} of table {version.table_id}: {error}"
     if found != version.table_id:
-        return f"the table was dropped and made anew: pinned {version.table_id}, found {found}"
+        return f"the table was dropped and recreated: pinned {version.table_id}, found {found}"
     # Delta goes by the time of the commit's file, and always reads the newest version.
     kept = duration(newest.metadata().configuration.get(DELETED_FILE_RETENTION))
     if version.version != newest.version() and time.time() - committed_at > kept.total_seconds():

@@ -19,6 +19,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
 
 DELETED_FILE_RETENTION = "delta.deletedFileRetentionDuration"
+RETENTION = "interval 36500 days"
 
 
 @dataclass(frozen=True, order=True)
@@ -207,17 +208,16 @@ def id_at(spark: SparkSession, pinned: TableVersion) -> str:
 def table_properties(constraints: dict[str, str] | None = None) -> dict[str, str]:
     """The properties that every table of ours is created with.
 
-    Retention stands twice, as Delta refuses an older version without both. The log is never cut: Delta would
-    do so by age alone, whatever is pinned. Deletion vectors and column mapping are off, as the Arrow reader
-    of the training path cannot read them.
+    Nothing ends by age: the log is never cut, and the only VACUUM is ours, which knows what is needed. So
+    retention is practically for ever; it stands twice, as Delta refuses an older version without both.
+    Deletion vectors and column mapping are off, as the Arrow reader of the training path cannot read them.
 
     Args:
         constraints: name to SQL condition; a violating row then fails before the commit.
     """
-    retention = f"interval {settings().retention_days} days"
     return {
-        "delta.logRetentionDuration": retention,
-        DELETED_FILE_RETENTION: retention,
+        "delta.logRetentionDuration": RETENTION,
+        DELETED_FILE_RETENTION: RETENTION,
         "delta.enableExpiredLogCleanup": "false",
         "delta.enableDeletionVectors": "false",
         **{f"delta.constraints.{name}": sql for name, sql in (constraints or {}).items()},

@@ -1,7 +1,7 @@
-"""The project's only VACUUM: it frees the files that nothing needs, or refuses and names who needs what."""
+"""The project's only VACUUM: it frees the files that nothing needs, and leaves tables that have a problem."""
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from pyspark.sql import SparkSession
 from lakehouse.delta.files import data_files
 from lakehouse.delta.pins import Need, own_needs, pins_lock
 from lakehouse.delta.retention import missing_files, property_problems, warehouse_tables, why_unreadable
-from lakehouse.delta.table import TableVersion
 from lakehouse.engine.server import is_ours
 from lakehouse.errors import LakehouseError
 
@@ -56,10 +55,12 @@ class Vacuumed:
     Args:
         tables: those that have earlier files old enough.
         lost: needs of which the table, or files, had been deleted before; what is left of them is kept.
+        problems: what kept tables from being vacuumed.
     """
 
     tables: tuple[VacuumedTable, ...]
     lost: tuple[str, ...]
+    problems: tuple[str, ...]
 
 
 def vacuum(
@@ -67,25 +68,28 @@ def vacuum(
     needs: Sequence[Need],
     older_than_hours: int = DEFAULT_HOURS,
     *,
+    untold: Sequence[str] = (),
     dry_run: bool = False,
     bronze: str = "bronze",
     tables: Collection[str] | None = None,
 ) -> Vacuumed:
     """Free the files of all tables but bronze that no current, needed or recent version has.
 
-    Pins and what is published are needs, too. Logs are never touched.
+    Pins and what is published are needs, too. Logs are never touched. Of a table with a problem nothing is
+    freed: a version that someone needs cannot be read, or its properties do not keep versions readable. The
+    problem is named, and the other tables are vacuumed.
 
     Args:
         needs: what models need (`ml.pins`).
         older_than_hours: for so long a file stays after the last version that had it; where none did, after
             it was written.
+        untold: who needs nobody knows what; while there is one, it may be any table.
         dry_run: only tell.
         bronze: the schema that is never vacuumed.
         tables: only look at these; all of the warehouse by default.
 
     Raises:
-        LakehouseError: a version that someone needs cannot be read, a table lacks the properties that keep
-            versions readable, or the warehouse is another server's; then nothing was freed.
+        LakehouseError: the warehouse is another server's; then nothing was freed.
     """
     if not is_ours(os.environ.get("SPARK_REMOTE", "")):
         raise LakehouseError(
@@ -97,40 +101,42 @@ def vacuum(
         looked_at = every if tables is None else {name: every[name] for name in tables}
         every_need = [*needs, *own_needs(spark)]
         wanted = [need for need in every_need if need.version.name in looked_at]
-        _refuse(looked_at, wanted)
+        problems = _problems(looked_at, wanted)
         lost = [
             f"{need}, but there is no such table" for need in every_need if need.version.name not in every
         ]
-        lost += _problems(looked_at, wanted, missing_files)
-        clones = _clones(every)
-        planned = [
-            _plan(name, folder, wanted, clones, older_than_hours)
-            for name, folder in looked_at.items()
-            if name.partition(".")[0] != bronze
+        lost += [
+            f"{need}, but {missing}"
+            for need in wanted
+            if need.version.name not in problems
+            and (missing := missing_files(looked_at[need.version.name], need.version)) is not None
         ]
-        if not dry_run:
-            for each in planned:
-                _free(spark, looked_at[each.name], each)
+        sound = {} if untold else {name: path for name, path in looked_at.items() if name not in problems}
+        clones = _clones(every)
+        planned: list[VacuumedTable] = []
+        for name, folder in sound.items():
+            if name.partition(".")[0] == bronze:
+                continue
+            found = _plan(name, folder, wanted, clones, older_than_hours)
+            left = [] if dry_run else _free(spark, folder, found)
+            problems |= {name: left} if left else {}
+            planned.append(found)
     return Vacuumed(
         tables=tuple(each for each in planned if each.freed or each.kept_files),
         lost=tuple(lost),
+        problems=(*untold, *(problem for of_table in problems.values() for problem in of_table)),
     )
 
 
-def _refuse(folders: Mapping[str, Path], needs: Sequence[Need]) -> None:
-    problems = [*property_problems(folders), *_problems(folders, needs, why_unreadable)]
-    if problems:
-        raise LakehouseError(
-            "nothing was vacuumed:\n" + "\n".join(f"  {problem}" for problem in problems),
-            "docs/pins.md says what to do about each",
-        )
-
-
-def _problems(
-    folders: Mapping[str, Path], needs: Sequence[Need], look: Callable[[Path, TableVersion], str | None]
-) -> list[str]:
-    found = [(need, look(folders[need.version.name], need.version)) for need in needs]
-    return [f"{need}, but {problem}" for need, problem in found if problem is not None]
+def _problems(folders: Mapping[str, Path], needs: Sequence[Need]) -> dict[str, list[str]]:
+    """Why a table must not be vacuumed, by table."""
+    problems = property_problems(folders)
+    for need in needs:
+        name = need.version.name
+        why = why_unreadable(folders[name], need.version)
+        if why is not None:
+            problems.setdefault(name, []).append(f"{need}, but {why}")
+    return problems
 
 
 def _clones(folders: Mapping[str, Path]) -> dict[str, set[Path]]:
@@ -179,10 +185,14 @@ def _plan(
     )
 
 
-def _free(spark: SparkSession, folder: Path, planned: VacuumedTable) -> None:
-    """Delta deletes, of the files listed, those that its newest version by then does not have."""
+def _free(spark: SparkSession, folder: Path, planned: VacuumedTable) -> list[str]:
+    """Delta deletes, of the files listed, those that its newest version by then does not have.
+
+    Returns:
+        what went wrong.
+    """
     if not planned.freed:
-        return
+        return []
     paths = [folder / file for file in planned.freed]
     inventory = pa.table(
         {
@@ -201,8 +211,9 @@ def _free(spark: SparkSession, folder: Path, planned: VacuumedTable) -> None:
         spark.conf.unset("spark.databricks.delta.retentionDurationCheck.enabled")
         spark.catalog.dropTempView("vacuum_inventory")
     left = [path for path in paths if path.exists()]
-    if left:
-        raise LakehouseError(
-            f"{planned.name}: {len(left)} of {len(paths)} files could not be deleted, {left[0]} first",
-            "look at their owner and rights, and run it again",
-        )
+    if not left:
+        return []
+    return [
+        f"{planned.name}: {len(left)} of {len(paths)} files could not be deleted, {left[0]} first: "
+        "look at their owner and rights"
+    ]

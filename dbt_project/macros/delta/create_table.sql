@@ -140,7 +140,8 @@
 
 {#- The properties of every Delta table of ours, as a list for tblproperties (…). -#}
 {% macro delta_properties(more={}) -%}
-  {%- set retention = 'interval ' ~ env_var('LAKEHOUSE_RETENTION_DAYS', '365') ~ ' days' -%}
+  {#- Nothing ends by age: as RETENTION in lakehouse/delta/table.py, which `lakehouse doctor` compares. -#}
+  {%- set retention = 'interval 36500 days' -%}
   {%- set properties = {
     'delta.deletedFileRetentionDuration': retention,
     'delta.logRetentionDuration': retention,

@@ -27,7 +27,7 @@ def test_every_table_keeps_its_versions(story) -> None:
     schema = story.lakehouse.schema
     folders = {name: folder for name, folder in warehouse_tables().items() if name.startswith(f"{schema}.")}
     assert len(folders) > len(story.tables)
-    assert property_problems(folders) == []
+    assert property_problems(folders) == {}
 
 
 def test_every_column_of_every_table_has_its_comment(story) -> None:

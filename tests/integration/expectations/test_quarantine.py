@@ -4,9 +4,9 @@ from datetime import date
 
 import pytest
 
+from expectations.profile import profile_by_day
 from expectations.quarantine import Quarantined, quarantine, quarantine_table
 from expectations.suite import Suite, delivery_day
-from expectations.validate import profile_by_day
 from lakehouse.delta.table import current_version
 
 RULES = {
@@ -88,6 +88,15 @@ def test_quarantine_is_written_once_and_follows_changed_rules_and_days(spark, sc
     report = _quarantine(spark, looser, [DAYS[0]])
     assert (report.rows_in, report.accepted, report.quarantined) == (5, 4, 1)
     assert spark.table(target).count() == 2, "the other day's rows stay as they were"
+
+    # As many rows break the changed rule, and others.
+    changed = _suite(schema, {"is_plausible": "carrier_code = '??' or delay_minutes is null"})
+    report = _quarantine(spark, changed, None)
+    assert (report.rows_in, report.accepted, report.quarantined) == (8, 4, 4)
+    assert {row["carrier_code"] for row in spark.table(target).collect()} == {"AA", "UA"}
+    opposite = _suite(schema, {"is_plausible": "carrier_code <> '??' and delay_minutes is not null"})
+    assert _quarantine(spark, opposite, None).quarantined == 4
+    assert {row["delay_minutes"] for row in spark.table(target).collect()} == {5, 9999, None}
 
     report = _quarantine(spark, _suite(schema, {}), None)
     assert (report.rows_in, report.accepted, report.quarantined) == (8, 8, 0)

@@ -23,7 +23,6 @@ from lakehouse.delta.table import (
     table_properties,
 )
 from lakehouse.delta.vacuum import VacuumedTable, vacuum
-from lakehouse.doctor import check_machine
 from lakehouse.errors import LakehouseError
 
 HOUR = 3600.0
@@ -58,8 +57,9 @@ def files_of(folder: Path, version: TableVersion) -> set[str]:
 
 
 def vacuumed(spark: SparkSession, name: str, hours: int = 0, **options: Any) -> VacuumedTable | None:
-    found = vacuum(spark, options.pop("needs", []), hours, tables=[name], **options).tables
-    return found[0] if found else None
+    done = vacuum(spark, options.pop("needs", []), hours, tables=[name], **options)
+    assert done.problems == ()
+    return done.tables[0] if done.tables else None
 
 
 def test_needed_versions_read_the_same_and_the_others_are_gone(spark: SparkSession, name: str) -> None:
@@ -169,7 +169,7 @@ def test_the_log_outlives_its_retention(spark: SparkSession, schema: str) -> Non
     assert DeltaTable(log.parent, version=pinned.version).version() == pinned.version
 
 
-def make_anew(spark: SparkSession, name: str, _: Path) -> None:
+def recreate(spark: SparkSession, name: str, _: Path) -> None:
     spark.sql(f"drop table {name}")
     create_table(spark, name, [("id", "int"), ("part", "string")])
     overwrite(spark, name, 1)
@@ -181,43 +181,36 @@ def cut_the_log(_: SparkSession, __: str, folder: Path) -> None:
         (folder / "_delta_log" / f"{version:020}.json").unlink()
 
 
-def let_time_pass(_: SparkSession, __: str, folder: Path) -> None:
-    then = time.time() - 400 * 24 * HOUR
-    os.utime(folder / "_delta_log" / f"{1:020}.json", (then, then))
-
-
 @pytest.mark.parametrize(
     ("damage", "said"),
-    [
-        (make_anew, "the table was dropped and made anew"),
-        (cut_the_log, "the log does not reach version 1"),
-        (let_time_pass, "older than 365 days"),
-    ],
+    [(recreate, "the table was dropped and recreated"), (cut_the_log, "the log does not reach version 1")],
 )
-def test_a_need_that_cannot_be_met_stops_it_by_name(
-    spark: SparkSession, name: str, damage: Callable[[SparkSession, str, Path], None], said: str
+def test_a_need_that_cannot_be_met_keeps_its_table_and_the_others_are_vacuumed(
+    spark: SparkSession,
+    schema: str,
+    name: str,
+    damage: Callable[[SparkSession, str, Path], None],
+    said: str,
 ) -> None:
     needed = overwrite(spark, name, 1)
     overwrite(spark, name, 2)
     overwrite(spark, name, 3)
+    sound = f"{schema}.sound_{schema}"
+    create_table(spark, sound, [("id", "int"), ("part", "string")])
+    unneeded = overwrite(spark, sound, 1)
+    overwrite(spark, sound, 2)
     folder = location(spark, name)
     damage(spark, name, folder)
     before = on_disk(folder)
-    with pytest.raises(
-        LakehouseError, match=rf"model m version 1 \(champion\) needs {name}@v1, but .*{said}"
-    ):
-        vacuumed(spark, name, needs=[Need(needed, "model m version 1", "champion")])
+    gone = files_of(location(spark, sound), unneeded)
+    needs = [Need(needed, "model m version 1", "champion")]
+
+    done = vacuum(spark, needs, 0, tables=[name, sound])
+
     assert on_disk(folder) == before
-
-
-def test_a_table_without_retention_stops_it_by_name(spark: SparkSession, name: str) -> None:
-    spark.sql(f"alter table {name} unset tblproperties ('delta.deletedFileRetentionDuration')")
-    spark.sql(f"alter table {name} set tblproperties ('delta.logRetentionDuration' = 'interval 30 days')")
-    with pytest.raises(LakehouseError) as refused:
-        vacuumed(spark, name, dry_run=True)
-    assert f"{name} has delta.deletedFileRetentionDuration = nothing" in refused.value.what
-    assert f"{name} has delta.logRetentionDuration = interval 30 days" in refused.value.what
-    assert not next(finding for finding in check_machine() if finding.what == "older versions stay").ok
+    (problem,) = done.problems
+    assert problem.startswith(f"model m version 1 (champion) needs {name}@v1, but ") and said in problem
+    assert [(table.name, set(table.freed)) for table in done.tables] == [(sound, gone)]
 
 
 def test_what_was_lost_before_is_told(spark: SparkSession, schema: str, name: str) -> None:

@@ -1,12 +1,14 @@
 """A model version with an alias or a tag keeps what it was built from; one without either does not."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from lakehouse.delta.content_hash import content_hash
 from lakehouse.delta.vacuum import VacuumedTable, vacuum
-from lakehouse.errors import LakehouseError
+from lakehouse.settings import settings
 from ml.data.training_set import read_spark
 from ml.manifest import manifest_of
 from ml.pins import model_needs
@@ -20,11 +22,13 @@ def own(spark: SparkSession, schema: str) -> Platform:
 
 
 def vacuumed(own: Platform) -> dict[str, VacuumedTable]:
-    done = vacuum(own.spark, model_needs(), 0, tables=[own.features, own.training])
+    done = vacuum(own.spark, model_needs().needs, 0, tables=[own.features, own.training])
     return {table.name: table for table in done.tables}
 
 
-def test_a_model_keeps_its_training_set_and_what_that_was_built_from(own: Platform) -> None:
+def test_a_model_keeps_its_training_set_and_what_that_was_built_from(
+    own: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spark, registry = own.spark, client()
     trained = train_platform(own)
     name, version = trained.model_name, trained.model_version
@@ -44,15 +48,26 @@ def test_a_model_keeps_its_training_set_and_what_that_was_built_from(own: Platfo
 
     registry.set_model_version_tag(name, version, "audited", "yes")
     registry.delete_registered_model_alias(name, "champion")
-    held = [(need.version.name, need.why) for need in model_needs() if need.who == who]
+    held = [(need.version.name, need.why) for need in model_needs().needs if need.who == who]
     assert {(own.training, "tag audited"), (own.features, "tag audited")} <= set(held)
 
     path = artifact(trained.run_id, MANIFEST)
     logged = path.read_text()
     path.write_text("{}")
-    with pytest.raises(LakehouseError, match=rf"what {who} \(tag audited\) needs cannot be told"):
-        model_needs()
+    (untold,) = model_needs().untold
+    assert untold.startswith(f"what {who} (tag audited) needs cannot be told")
+    # Nobody knows which tables it needs: nothing is freed, and the reason is named.
+    done = vacuum(spark, model_needs().needs, 0, untold=[untold], tables=[own.features, own.training])
+    assert (done.tables, done.problems) == ((), (untold,))
     path.write_text(logged)
+
+    # What a tag holds is bounded: by how many newer versions have one, and by age.
+    later = datetime.now(UTC) + timedelta(days=settings().kept_model_days + 1)
+    assert who in {need.who for need in model_needs(later).needs}
+    monkeypatch.setattr(settings(), "kept_model_versions", 0)
+    assert who in {need.who for need in model_needs().needs}
+    assert who not in {need.who for need in model_needs(later).needs}
+    monkeypatch.undo()
 
     registry.delete_model_version_tag(name, version, "audited")
     done = vacuumed(own)

@@ -43,7 +43,7 @@ def test_an_unset_landing_zone_lies_in_the_warehouse(tmp_path) -> None:
 
 def test_ranges_hold_for_arguments_too(tmp_path) -> None:
     with pytest.raises(ValidationError):
-        Settings(warehouse=tmp_path, retention_days=1)
+        Settings(warehouse=tmp_path, idle_minutes=-1)
 
 
 def test_the_last_day_may_be_open(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:

@@ -1,0 +1,157 @@
+"""Which days a check looks at: those asked for, changed, delivered, and known from earlier checks."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from expectations.built import Built, as_built, built
+from expectations.suite import DayOf, Suite
+from lakehouse.delta.gate_results import GateRow, TableState
+from lakehouse.delta.table import TableVersion, file_names
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How many rows a day must have; None sets no bound."""
+
+    least: int | None
+    most: int | None
+
+
+@dataclass(frozen=True)
+class DaysToCheck:
+    """What a check looks at.
+
+    Args:
+        wanted: the days whose rows are read; None for all rows.
+        due: the days that are looked at also where they have no row.
+        bounds: how many rows upstream says that a day must have.
+        counts_upstream: whether `bounds` says it, or else each due day must have a row.
+    """
+
+    wanted: tuple[date, ...] | None
+    due: frozenset[date] = frozenset()
+    bounds: Mapping[date, Bounds] = field(default_factory=dict[date, Bounds])
+    counts_upstream: bool = False
+
+    def missing(self, day: date, rows: int) -> int:
+        """How many rows a day lacks."""
+        if not self.counts_upstream:
+            return 1 if day in self.due and not rows else 0
+        least = self.bounds[day].least if day in self.bounds else None
+        return max(0, (least or 0) - rows)
+
+    def surplus(self, day: date, rows: int) -> int:
+        """How many rows a day has too many."""
+        most = self.bounds[day].most if day in self.bounds else None
+        return 0 if most is None else max(0, rows - most)
+
+
+def days_to_check(
+    spark: SparkSession,
+    suite: Suite,
+    version: TableVersion,
+    state: TableState | None,
+    days: Sequence[date] | None,
+) -> DaysToCheck:
+    """The days that a check of a version looks at.
+
+    Those asked for; those whose rows came, changed or went since the last check that ended; those that by
+    what stands upstream must have more rows than they had when they were last looked at; and where every row
+    is looked at, also those that earlier checks knew, so that a day whose rows are gone is seen.
+
+    Args:
+        days: the days asked for; None for every row.
+    """
+    if suite.day is None:
+        return DaysToCheck(None)
+    noted = built(spark, version)
+    bounds = _bounds(spark, suite, noted)
+    last = state.last if state is not None else None
+    is_same = last is not None and last.table.table_id == version.table_id
+    known = {day for day in state.days if day is not None} if state is not None and is_same else set[date]()
+    noted_rows = state.days if state is not None and is_same else {}
+    lacking = {day for day, bound in bounds.items() if _had(noted_rows, day) < (bound.least or 0)}
+    changed = None
+    if days is not None and last is not None and is_same:
+        changed = changed_days(spark, suite.day, last.table, version)
+    if changed is None:
+        wanted = None
+        looked_at = known | set(days or ()) | lacking
+    else:
+        looked_at = {*(days or ()), *changed, *lacking}
+        wanted = tuple(sorted(looked_at))
+    until = noted.until_day
+    is_counted = suite.expected_rows is not None
+    complete = {day for day in looked_at if is_counted or until is None or day < until}
+    return DaysToCheck(
+        wanted,
+        frozenset() if suite.may_be_empty and not is_counted else frozenset(complete),
+        bounds,
+        is_counted,
+    )
+
+
+def _had(noted: Mapping[date | None, GateRow], day: date) -> float:
+    """How many rows a day had when it was last looked at: none where it never was, any where nobody noted."""
+    row = noted.get(day)
+    if row is None:
+        return 0
+    return math.inf if row.row_count is None else row.row_count
+
+
+def changed_days(spark: SparkSession, day: DayOf, last: TableVersion, now: TableVersion) -> set[date] | None:
+    """The days of rows in files that came or went between two versions; None where they can't be told.
+
+    That is where the older version is beyond the log's retention or its files are gone, or a row falls on no
+    day.
+    """
+    if last.version == now.version:
+        return set()
+    try:
+        before, after = file_names(spark, last), file_names(spark, now)
+        days = _days_in(spark, day, now, after - before) | _days_in(spark, day, last, before - after)
+    except LookupError:
+        return None
+    return None if None in days else {each for each in days if each is not None}
+
+
+def _days_in(
+    spark: SparkSession, day: DayOf, version: TableVersion, files: Iterable[str]
+) -> set[date | None]:
+    """The days of the rows in some files of a version.
+
+    Raises:
+        LookupError: a file is gone.
+    """
+    names = ", ".join(f"'{name}'" for name in sorted(files))
+    if not names:
+        return set()
+    try:
+        rows = spark.sql(
+            f"select distinct {day.sql} as day from {version.name} version as of {version.version} "
+            f"where _metadata.file_name in ({names})"
+        ).collect()
+    except PySparkException as error:
+        if "FILE_NOT_EXIST" not in str(error) and "TIME_TRAVEL" not in str(error):
+            raise
+        raise LookupError(f"{version}: {error}") from error
+    return {row["day"] for row in rows}
+
+
+def _bounds(spark: SparkSession, suite: Suite, noted: Built) -> dict[date, Bounds]:
+    if suite.expected_rows is None:
+        return {}
+    rows = spark.sql(as_built(suite.expected_rows.sql, noted)).collect()
+    return {
+        row["day"]: Bounds(
+            None if row["least_rows"] is None else int(row["least_rows"]),
+            None if row["most_rows"] is None else int(row["most_rows"]),
+        )
+        for row in rows
+        if row["day"] is not None
+    }

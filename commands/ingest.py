@@ -63,7 +63,8 @@ def ingest(
     if missing is not None:
         name, periods = missing
         declared = declare_missing(spark_session(), name, periods, by=by or "", reason=reason or "")
-        progress(f"{name}: {len(declared)} periods are declared as never coming")
+        said = f"{declared[0]} to {declared[-1]}" if declared else "nothing that was not declared before"
+        progress(f"{name}: declared as never coming: {said}")
         # Nothing lands by this: it is asked what the source has told now.
         report = land(spark_session(), [name], batch_id="")
     elif superseded is not None:
@@ -130,9 +131,9 @@ def _until(frontier: Frontier) -> str:
     if frontier.delivered_until is None:
         return "nothing was delivered"
     told = f"{frontier.delivered_until:%Y-%m-%d %H:%M} UTC"
-    if frontier.gap_until is None:
+    if frontier.lacks is None:
         return told
     return (
-        f"{told}; then {frontier.gap_from:%Y-%m-%d %H:%M} to {frontier.gap_until:%Y-%m-%d %H:%M} UTC lacks, "
-        f"though later files came. If it never comes: lakehouse ingest --missing {frontier.source} PERIOD"
+        f"{told}; {frontier.lacks} lacks, though later files came. If it never comes: "
+        f"lakehouse ingest --missing {frontier.source} {frontier.lacks} --by NAME --reason WHY"
     )

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
@@ -20,6 +21,7 @@ from lakehouse.ingest.bronze import (
 )
 from lakehouse.ingest.complete import Look
 from lakehouse.ingest.frontier import frontier_sql
+from lakehouse.ingest.periods import covering
 from lakehouse.ingest.report import Frontier
 from lakehouse.ingest.source import ARROW_TYPES, DELIVERIES, Source
 from lakehouse.settings import settings
@@ -135,13 +137,12 @@ def frontiers(
         return []
     found = spark.sql(frontier_sql(f"{schema}.{DELIVERIES}", names, declared)).toArrow().to_pylist()
     by_name = {row["source"]: row for row in found}
-    return [
-        Frontier(
-            name,
-            *(_utc(by_name[name][column]) for column in ("delivered_until", "gap_from", "gap_until")),
-        )
-        for name in names
-    ]
+    return [_frontier(by_name[name], declared[name].time_zone) for name in names]
+
+
+def _frontier(row: Mapping[str, Any], zone: str) -> Frontier:
+    until, first, end = (_utc(row[column]) for column in ("delivered_until", "gap_from", "gap_until"))
+    return Frontier(row["source"], until, first, end, covering(first, end, zone) if first and end else None)
 
 
 def _utc(at: datetime | None) -> datetime | None:

@@ -87,6 +87,19 @@ def parse_periods(text: str) -> list[Period]:
     return list(_between(start, end))
 
 
+def covering(start: datetime, end: datetime, zone: str) -> str:
+    """The periods from one UTC instant to another, as `parse_periods` reads them: whole days, or hours.
+
+    >>> covering(datetime(2013, 7, 10, 9, tzinfo=UTC), datetime(2013, 7, 10, 11, tzinfo=UTC), "UTC")
+    '2013-07-10T09..2013-07-10T10'
+    """
+    first, after = start.astimezone(ZoneInfo(zone)), end.astimezone(ZoneInfo(zone))
+    last = (end - timedelta(microseconds=1)).astimezone(ZoneInfo(zone))
+    is_of_days = first.time() == after.time() == time(0)
+    periods = [Period(at.date(), None if is_of_days else at.hour) for at in (first, last)]
+    return _RANGE.join(map(str, dict.fromkeys(periods)))
+
+
 def _between(start: Period, end: Period) -> Iterator[Period]:
     period = start
     while period != end:

@@ -47,12 +47,14 @@ class Frontier:
     Args:
         delivered_until: UTC, exclusive; None while it has delivered no period.
         gap_from, gap_until: the first period that lacks although something later came; None where none does.
+        lacks: the same in the source's days or hours, as `--missing` takes it.
     """
 
     source: str
     delivered_until: datetime | None
     gap_from: datetime | None
     gap_until: datetime | None
+    lacks: str | None = None
 
 
 @dataclass(frozen=True)

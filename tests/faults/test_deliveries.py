@@ -110,7 +110,7 @@ def test_the_frontier_waits_at_a_gap_until_someone_says_that_it_never_comes(spar
     report = land(spark, schema, tmp_path, source)
     assert told_until(spark, schema) == ("07-10 04:00", "07-10 04:00", "07-10 15:00")
     (frontier,) = report.frontiers
-    assert (frontier.delivered_until, frontier.gap_until) == (frontier.gap_from, frontier.gap_until)
+    assert (frontier.delivered_until, frontier.lacks) == (frontier.gap_from, "2013-07-10T00..2013-07-10T10")
 
     for period, reason in {
         "2013-07-10": "readings_2013-07-10T11, readings_2013-07-10T12 landed",

@@ -88,7 +88,7 @@ def written(ledgers: Sequence[Sequence[Told]]) -> pa.Table:
     )
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(LEDGERS, min_size=60, max_size=60))
 def test_the_frontier_is_the_one_that_looking_at_each_hour_finds(spark, ledgers):
     names = [f"s{number}" for number in range(len(ledgers))]

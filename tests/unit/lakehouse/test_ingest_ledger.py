@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.ingest.ledger import Entry, Kind, Ledger, pending
-from lakehouse.ingest.periods import Period, parse_periods
+from lakehouse.ingest.periods import Period, covering, parse_periods
 from lakehouse.ingest.source import Source
 
 NOW = datetime(2013, 7, 20, tzinfo=UTC)
@@ -126,3 +126,22 @@ def test_a_day_overlaps_its_hours(one, other, overlaps):
 def test_a_period_that_is_none_is_refused(text, reason):
     with pytest.raises(ValueError, match=reason):
         parse_periods(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2013-07-10",
+        "2013-07-10T05",
+        "2013-07-10..2013-07-12",
+        "2013-07-10T22..2013-07-12T03",
+        "2013-03-10T01",
+        "2013-11-03T01",
+        "2013-11-03",
+    ],
+)
+def test_a_gap_is_named_as_the_decision_takes_it(text):
+    periods = parse_periods(text)
+    zone = "America/New_York"
+
+    assert covering(periods[0].start(zone), periods[-1].end(zone), zone) == text

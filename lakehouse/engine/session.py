@@ -85,9 +85,8 @@ def connect_environment(config: Settings | None = None, *, renew: bool = False) 
     config = config or settings()
     # PySpark's functions ask this variable, and not the session, whether they speak Connect.
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
-    foreign = os.environ.get("SPARK_REMOTE")
-    if foreign and not server.is_ours(foreign):
-        return foreign
+    if server.is_foreign():
+        return os.environ["SPARK_REMOTE"]
     engine = server.ensure_engine(config)
     known = _registered.get(engine.instance)
     if known is None or renew or known[0] != os.getpid():
@@ -212,7 +211,7 @@ def settled_session(config: Settings | None = None) -> SparkSession:
     """
     config = config or settings()
     session = spark_session(config)
-    if server.is_ours(os.environ["SPARK_REMOTE"]):
+    if not server.is_foreign():
         interrupt_dead_clients(config, server.ensure_engine(config))
     return session
 

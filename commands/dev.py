@@ -96,10 +96,11 @@ def dev() -> None:
     finally:
         _stop(uis)
         if not engine_was_there:
-            _stop_engine()
+            stop_engine()
 
 
-def _stop_engine() -> None:
+def stop_engine() -> None:
+    """Stop the engine that this command started, unless others use it by now."""
     try:
         server.stop_engine()
     except LakehouseError as error:

@@ -22,7 +22,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from lakehouse.engine.session import with_settings
+from lakehouse.engine.clone import with_settings
 from lakehouse.errors import LakehouseError
 
 HASH_VERSION = 1

@@ -56,7 +56,7 @@ def owned_schemas(
         raise LakehouseError(
             f"{wrong[0]!r} is not a schema's name", "use letters, digits and _, and begin with a letter"
         )
-    with _owner(names[0]) as lock:
+    with _owner(names) as lock:
         _make_room(spark, names, lock, progress)
         try:
             for name in names:
@@ -80,13 +80,22 @@ def drop_schemas(spark: SparkSession, names: Sequence[str]) -> None:
     """Drop schemas with all that is in them, and the files that an interrupted statement left there."""
     for name in names:
         spark.sql(f"drop schema if exists {name} cascade")
-        if server.is_ours(os.environ.get("SPARK_REMOTE", "")):
+        if not server.is_foreign():
             shutil.rmtree(settings().tables_dir / f"{name.lower()}.db", ignore_errors=True)
 
 
 def leftovers() -> list[str]:
-    """The schemas whose owner was killed at work; the command that made one replaces it."""
-    return sorted(lock.stem for lock in _locks().glob("*.lock") if not state.is_locked(lock))
+    """The schemas whose owner was killed at work; the command that made one replaces it.
+
+    One that a person dropped since is not among them.
+    """
+    found: set[str] = set()
+    for lock in _locks().glob("*.lock"):
+        if not state.is_locked(lock):
+            found.update(lock.read_text().splitlines()[1:])
+    if server.is_foreign():
+        return sorted(found)
+    return sorted(name for name in found if (settings().tables_dir / f"{name}.db").exists())
 
 
 def _locks() -> Path:
@@ -94,9 +103,9 @@ def _locks() -> Path:
 
 
 @contextmanager
-def _owner(name: str) -> Generator[Path]:
-    """Be the one process that works on a schema; gives its lock file, to be removed when nothing is left."""
-    path = _locks() / f"{name.lower()}.lock"
+def _owner(names: Sequence[str]) -> Generator[Path]:
+    """Be the one process that works on schemas; gives its lock file, to be removed when nothing is left."""
+    path = _locks() / f"{names[0].lower()}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         while True:
@@ -106,15 +115,17 @@ def _owner(name: str) -> Generator[Path]:
             except BlockingIOError as error:
                 file.seek(0)
                 raise LakehouseError(
-                    f"schema {name} is being made by {file.read().strip() or 'another process'}",
+                    f"schema {names[0]} is being made by {file.readline().strip() or 'another process'}",
                     "wait for it, or name another schema",
                 ) from error
             if _is_at(path, file.fileno()):
                 break
             # Its last owner removed it between the opening and the lock.
         file.truncate(0)
-        file.write(f"process {os.getpid()} ({' '.join(sys.argv)[:200]})")
+        command = " ".join(sys.argv)[:200].replace("\n", " ")
+        file.write("\n".join([f"process {os.getpid()} ({command})", *(name.lower() for name in names)]))
         file.flush()
+        os.fsync(file.fileno())
         state.sync_folder(path.parent)
         yield path
 
@@ -136,7 +147,7 @@ def _make_room(
         if maker is None:
             lock.unlink()
             raise LakehouseError(f"there is a schema {name} already", "name another one, or drop it")
-        if maker != socket.gethostname() and not server.is_ours(os.environ.get("SPARK_REMOTE", "")):
+        if maker != socket.gethostname() and server.is_foreign():
             # On a server of several machines this one's lock says nothing of another's owner.
             lock.unlink()
             raise LakehouseError(

@@ -115,7 +115,12 @@ def _start_supervisor(config: Settings, current: state.EngineState) -> state.Eng
         cwd=PROJECT_ROOT,
     )
     current = replace(current, supervisor_pid=started.pid)
-    state.write_state(config.engine_dir, current)
+    try:
+        state.write_state(config.engine_dir, current)
+    except OSError:
+        started.kill()
+        started.wait()
+        raise
     return current
 
 
@@ -127,8 +132,14 @@ def _keep(config: Settings, current: state.EngineState) -> None:
             continue
         delay = _FIRST_DELAY if time.monotonic() - started > _YOUNG else min(2 * delay, _LONGEST_DELAY)
         _say(f"supervisor {ended} ended; another one starts in {delay:.0f} s")
-        if not _ends_within(current.pid, delay):
-            started, current = time.monotonic(), _start_supervisor(config, current)
+        while not _ends_within(current.pid, delay):
+            try:
+                started, current = time.monotonic(), _start_supervisor(config, current)
+                break
+            except OSError as error:
+                # A full disk, or no memory for a process: the engine is not lost by that.
+                delay = min(2 * delay, _LONGEST_DELAY)
+                _say(f"no supervisor could be started: {error}; again in {delay:.0f} s")
     # The next engine may be up at once: nobody may look after it with this one's eyes.
     with contextlib.suppress(ProcessLookupError, ChildProcessError):
         os.kill(current.supervisor_pid, signal.SIGKILL)

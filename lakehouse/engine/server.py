@@ -228,9 +228,9 @@ class EngineStatus:
 def status(config: Settings | None = None) -> EngineStatus:
     """What runs for this warehouse, without starting anything."""
     config = config or settings()
-    foreign = os.environ.get("SPARK_REMOTE")
-    if foreign and not is_ours(foreign):
-        return EngineStatus(True, foreign.split(";")[0], None, None, None, None, [], True, True)
+    if is_foreign():
+        address = os.environ["SPARK_REMOTE"].split(";")[0]
+        return EngineStatus(True, address, None, None, None, None, [], True, True)
     current = running(config)
     if current is None:
         return EngineStatus(False, None, None, None, None, None, [], True, False)
@@ -251,3 +251,9 @@ OURS = "LAKEHOUSE_ENGINE_ADDRESS"
 def is_ours(remote: str) -> bool:
     """Whether this SPARK_REMOTE was set by us (in this process or a parent), and not by the user."""
     return os.environ.get(OURS) == remote
+
+
+def is_foreign() -> bool:
+    """Whether this process works on a server of the user's own."""
+    remote = os.environ.get("SPARK_REMOTE")
+    return bool(remote) and not is_ours(remote)

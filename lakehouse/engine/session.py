@@ -7,24 +7,20 @@ import signal
 import sys
 import threading
 import uuid
-from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as DeadlineExceeded
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
-from typing import Any
 
 from grpc import RpcError
 from pyspark.errors import PySparkException
 from pyspark.logger import PySparkLogger
 from pyspark.sql.connect.client.retries import DefaultPolicy
-from pyspark.sql.connect.dataframe import DataFrame as ConnectDataFrame
 from pyspark.sql.connect.session import SparkSession as ConnectSession
-from pyspark.sql.dataframe import DataFrame
 from pyspark.sql.session import SparkSession
 
 from lakehouse.engine import server, state
+from lakehouse.engine.clone import release
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings, settings
 
@@ -77,29 +73,6 @@ def spark_session(config: Settings | None = None) -> SparkSession:
         return session  # pyright: ignore[reportReturnType]
 
 
-@contextmanager
-def with_settings(rows: DataFrame, values: Mapping[str, str]) -> Generator[DataFrame]:
-    """The same rows in a clone of their session with other settings, which ends with the block.
-
-    No other thread's statements run with these settings, as they would in the rows' own session. Only for
-    reading: nobody interrupts the clone where this process is killed. It knows temporary views and local
-    rows, but no frame that `localCheckpoint` keeps.
-    """
-    session: Any = rows.sparkSession
-    plan: Any = rows._plan  # pyright: ignore[reportAttributeAccessIssue]
-    clone: ConnectSession = session.cloneSession()
-    try:
-        for key, value in values.items():
-            clone.conf.set(key, value)
-        # As with the session: one interface, but no base class that a type checker sees.
-        yield ConnectDataFrame(plan, clone)  # pyright: ignore[reportReturnType]
-    finally:
-        try:
-            _release(clone)
-        finally:
-            clone.client.close()
-
-
 def connect_environment(config: Settings | None = None, *, renew: bool = False) -> str:
     """Make sure that the engine is up, and set SPARK_REMOTE and the token in this process's environment.
 
@@ -112,9 +85,8 @@ def connect_environment(config: Settings | None = None, *, renew: bool = False) 
     config = config or settings()
     # PySpark's functions ask this variable, and not the session, whether they speak Connect.
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
-    foreign = os.environ.get("SPARK_REMOTE")
-    if foreign and not server.is_ours(foreign):
-        return foreign
+    if server.is_foreign():
+        return os.environ["SPARK_REMOTE"]
     engine = server.ensure_engine(config)
     known = _registered.get(engine.instance)
     if known is None or renew or known[0] != os.getpid():
@@ -239,7 +211,7 @@ def settled_session(config: Settings | None = None) -> SparkSession:
     """
     config = config or settings()
     session = spark_session(config)
-    if server.is_ours(os.environ["SPARK_REMOTE"]):
+    if not server.is_foreign():
         interrupt_dead_clients(config, server.ensure_engine(config))
     return session
 
@@ -249,23 +221,13 @@ def _end_session(config: Settings, engine: state.EngineState, client: state.Clie
     session = ConnectSession(connection=_address(engine, client))
     _give_up_soon(session)
     try:
-        _release(session)
+        release(session)
     except PySparkException as error:
         # A session that was closed before, or whose engine died, runs nothing any more.
         if "INVALID_HANDLE.SESSION" not in str(error) and server.running(config) is not None:
             raise
     finally:
         session.client.close()
-
-
-def _release(session: ConnectSession) -> None:
-    """Interrupt what a session runs, and close it.
-
-    Spark fails to close a session whose interrupted statement has not noted its end yet; such a session holds
-    nothing any more, and goes by Spark's own timeout.
-    """
-    if not session.interruptAll():
-        session.client.release_session()
 
 
 def interrupt() -> None:

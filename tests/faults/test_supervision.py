@@ -12,9 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from commands import dev
 from lakehouse.engine import server, state
 from lakehouse.errors import LakehouseError
-from lakehouse.settings import Settings
+from lakehouse.settings import Settings, settings
 from tests.faults.engine_helpers import (
     LONG_WRITE,
     environment,
@@ -138,7 +139,9 @@ def test_the_state_of_another_version_is_named_and_its_engine_can_be_stopped(own
     assert server.ensure_engine(own).instance != engine.instance
 
 
-def test_down_names_a_living_client_and_refuses(own: Settings) -> None:
+def test_down_and_the_end_of_dev_leave_an_engine_that_others_use(
+    own: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     engine = server.ensure_engine(own)
     client = start(
         "spark_session().range(3).count(); print('up', flush=True); input()", own.warehouse, **HEAP
@@ -150,6 +153,14 @@ def test_down_names_a_living_client_and_refuses(own: Settings) -> None:
     said = json.loads(refused.stdout)["error"]
     assert f"is in use by process {client.pid} (" in said["what"]
     assert "lakehouse down --force" in said["hint"]
+    monkeypatch.setenv("LAKEHOUSE_WAREHOUSE", str(own.warehouse))
+    settings.cache_clear()
+    try:
+        dev.stop_engine()
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+    assert "it is left running" in capsys.readouterr().err
     assert server.running(own) == engine
 
     stopped = _lakehouse(own, "down", "--force", "--json")

@@ -84,13 +84,21 @@ def test_sources_are_pinned_as_the_builds_read_them(story, run_id) -> None:
 
 
 def test_set_and_model_are_rebuilt_identical_though_corrections_came(story, run_id) -> None:
-    spark, said = story.lakehouse.spark, list[str]()
-    report = rebuild(spark, logged_run(run_id), train=True, progress=said.append)
+    spark, said, schema = story.lakehouse.spark, list[str](), f"rebuild_{run_id[:12]}"
+    told: list[tuple[bool, bool]] = []
+    report = rebuild(
+        spark,
+        logged_run(run_id),
+        train=True,
+        progress=said.append,
+        on_report=lambda each: told.append((each.identical, spark.catalog.databaseExists(schema))),
+    )
     assert report.identical, report.differences
+    assert told == [(True, True)], "the report comes before anything is cleaned up"
     assert any(re.match(r"\d+ of \d+ OK created .*flight_training_set", line) for line in said), said
     moved = {change.name.rpartition(".")[2] for change in report.changes if change.kind == "source"}
     assert "flight_actuals" in moved
-    assert not spark.catalog.databaseExists(f"rebuild_{run_id[:12]}")
+    assert not spark.catalog.databaseExists(schema)
 
 
 def test_a_bundle_is_all_it_takes(story, run_id, tmp_path) -> None:

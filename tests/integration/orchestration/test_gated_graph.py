@@ -22,6 +22,7 @@ from orchestration.run import RunSummary, materialize
 GOOD_DAY = date(2013, 5, 4)
 SHORT_DAY = date(2013, 5, 5)
 RED_DAY = date(2013, 5, 6)
+FORGOTTEN_DAY, NEXT_DAY = date(2013, 5, 1), date(2013, 5, 2)
 
 BRONZE = 'group:bronze or key:"gates/bronze"'
 # A table with its tests, and what it stands on: enough nodes to count, few enough to wait for.
@@ -114,6 +115,29 @@ def test_a_red_source_stops_what_is_made_from_it_and_nothing_else(
     assert "intermediate/int_flights" in materialize(DBT, days).materialized
     with pytest.raises(LakehouseError, match=r"step dbt_features failed: gate bronze failed"):
         materialize('key:"staging/stg_weather_observations"', days)
+
+
+def test_a_run_lands_what_an_earlier_one_left_and_a_refused_file_stops_its_own_day_alone(
+    spark: SparkSession, good_run: RunSummary
+) -> None:
+    source = "flight_actuals"
+    publish(FORGOTTEN_DAY, NEXT_DAY, sources=[source])
+    broken = settings().landing_dir / source / f"{source}_{FORGOTTEN_DAY}_again.jsonl"
+    broken.write_text('{"carrier_code": "AA"')
+    selection = f'key:"bronze/{source}"'
+    try:
+        summary = materialize(selection, (NEXT_DAY, NEXT_DAY))
+        with pytest.raises(LakehouseError, match=rf"{broken.name} was refused"):
+            materialize(selection, (FORGOTTEN_DAY, FORGOTTEN_DAY))
+    finally:
+        broken.unlink()
+    landed = spark.sql(
+        f"select distinct _batch_id from bronze.{source} where _batch_id like '{source}_2013-05-0%'"
+    ).collect()
+    assert {f"{source}_{FORGOTTEN_DAY}", f"{source}_{NEXT_DAY}"} <= {row["_batch_id"] for row in landed}
+    checks = {(check.asset, check.name): check.passed for check in summary.checks}
+    assert checks[f"bronze/{source}", "deliveries_accepted"] is False
+    assert f"bronze/{source}" in summary.materialized
 
 
 def test_a_build_that_lost_to_another_writer_is_done_again(spark: SparkSession, good_run: RunSummary) -> None:

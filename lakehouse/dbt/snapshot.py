@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.delta.gate_results import states
 from lakehouse.delta.publications import releases
-from lakehouse.delta.table import TableVersion, check_identity, current_version, table_exists
+from lakehouse.delta.table import TableVersion, check_identity
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.source import DELIVERIES, Source
 
@@ -65,9 +65,6 @@ def resolve(spark: SparkSession, bronze: str, sources: Mapping[str, Source]) -> 
         name: checked[name].passed_versions[-1] if name in checked and checked[name].passed_versions else None
         for name in names
     }
-    ledger = names[-1]
-    if passed[ledger] is None and table_exists(spark, ledger):
-        passed[ledger] = current_version(spark, ledger)
     published = releases(spark)
     for version in (*passed.values(), *published.values()):
         if version is not None:

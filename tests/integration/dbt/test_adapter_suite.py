@@ -23,7 +23,11 @@ CATALOG = (
 NO_DROP = "dbt-spark refuses to drop columns, so the project of these tests does not build"
 NO_SEED_EMPTY = "dbt-core 1.11 has no `dbt seed --empty`; the suite is of a later one"
 WORDS = "dbt-spark and Spark refuse it, in other words than the suite looks for"
+CASCADE = (
+    "the suite expects a seed's full refresh to drop the views on it, as PostgreSQL does; Spark keeps them"
+)
 DOTS = "a seed named `seed.with.dots` is a name of four parts to Spark"
+OWN_SCHEMA = "a developer has one schema for all layers; a custom schema is one of production"
 EMPTY = "TestMetadataWithEmptyFlag::test_run[{}]"
 
 # Test → why it fails with dbt-spark as shipped, and with our macros.
@@ -45,7 +49,14 @@ FAILS_ANYWAY = {
     EMPTY.format("alter_column_comment"): NO_DROP,
     EMPTY.format("alter_relation_add_remove_columns"): NO_DROP,
     EMPTY.format("truncate_relation"): NO_DROP,
+    "TestSeedBasic::test_simple_seed_full_refresh_flag": CASCADE,
+    "TestSeedFullRefreshOn::test_simple_seed_full_refresh_config": CASCADE,
     "TestSeedSpecificFormats::test_simple_seed": DOTS,
+}
+# Test → why it passes with dbt-spark as shipped, and by design not with our macros; docs/dbt.md says so.
+FAILS_BY_DESIGN = {
+    "TestSeedCustomSchema::test_simple_seed_with_schema": OWN_SCHEMA,
+    "TestSeedCustomSchema::test_simple_seed_with_drop_and_schema": OWN_SCHEMA,
 }
 # Test → why it fails with dbt-spark as shipped alone.
 FAILS_WITHOUT_US = {
@@ -55,7 +66,7 @@ FAILS_WITHOUT_US = {
 
 def test_what_dbts_suite_finds_is_known_with_its_reason(_engine: None, tmp_path: Path) -> None:
     failed, passed = suite(tmp_path, ours=True)
-    assert failed == set(FAILS_ANYWAY)
+    assert failed == set(FAILS_ANYWAY) | set(FAILS_BY_DESIGN)
     assert passed >= set(FAILS_WITHOUT_US)
     assert len(passed) > 2 * len(failed)
 

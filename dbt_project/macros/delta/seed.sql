@@ -88,7 +88,8 @@
     {%- endfor -%}){{ ',' if not loop.last }}
   {%- endfor %}
   {%- endif %}
-  as seed ({{ quoted_names(names) }})
+  {#- With `quote_columns: false` a header that is no list of names ends here, as it does with dbt-spark. #}
+  as seed ({{ names | join(', ') if config.get('quote_columns') is sameas false else quoted_names(names) }})
   {%- if no_rows %}
   where false
   {%- endif %}

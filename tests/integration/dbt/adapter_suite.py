@@ -6,6 +6,8 @@ shipped.
 """
 
 import os
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,8 +50,11 @@ from dbt.tests.adapter.persist_docs.test_persist_docs import (
     BasePersistDocsQuotedColumnCaseSensitive,
     BasePersistDocsQuotedDescriptionNotAppliedOnMismatch,
 )
+from dbt.tests.adapter.simple_seed import fixtures as seed_fixtures
+from dbt.tests.adapter.simple_seed import seeds
 from dbt.tests.adapter.simple_seed import test_seed as seed_tests
 from dbt.tests.adapter.simple_seed.test_seed_type_override import BaseSimpleSeedColumnOverride
+from dbt.tests.adapter.unit_testing import test_quoted_reserved_word_column_names as reserved_words
 from dbt.tests.adapter.unit_testing.test_case_insensitivity import BaseUnitTestCaseInsensivity
 from dbt.tests.adapter.unit_testing.test_invalid_input import BaseUnitTestInvalidInput
 from dbt.tests.adapter.unit_testing.test_quoted_reserved_word_column_names import (
@@ -120,6 +125,35 @@ def dbt_project_yml(project_root: Any, project_config_update: Any) -> Iterator[d
         project["vars"] = {**ours["vars"], **project.get("vars", {})}
     (project_root / "dbt_project.yml").write_text(yaml.safe_dump(project), encoding="utf-8")
     yield project
+
+
+# What the suite says in PostgreSQL's words, in Spark's.
+_TYPES = {
+    "TIMESTAMP WITHOUT TIME ZONE": "TIMESTAMP",
+    "INTEGER": "BIGINT",
+    "TEXT": "STRING",
+}
+
+
+def _in_spark(text: str) -> str:
+    for theirs, ours in _TYPES.items():
+        text = text.replace(theirs, ours).replace(theirs.lower(), ours.lower())
+    return text
+
+
+class SparkSeeds:
+    """The table that seeds are compared with, made by statements that Spark takes."""
+
+    @pytest.fixture(scope="class", autouse=True)
+    def setUp(self, project: Any) -> None:
+        _expected_seed(project)
+
+
+def _expected_seed(project: Any) -> None:
+    create, insert = _in_spark(seeds.seeds__expected_sql).split(";", 1)
+    project.run_sql(create)
+    typed = re.sub(r"('\d{4}-\d\d-\d\d \d\d:\d\d:\d\d')", r"timestamp\1", insert)
+    project.run_sql(typed.replace('"', "").rstrip().rstrip(";"))
 
 
 class TestAdapterMethod(BaseAdapterMethod): ...
@@ -209,34 +243,39 @@ class TestPersistDocsQuotedDescriptionMismatch(BasePersistDocsQuotedDescriptionN
 class TestPersistDocsCommentOnQuotedColumn(BasePersistDocsCommentOnQuotedColumn): ...
 
 
-class TestSeedBasic(seed_tests.BaseBasicSeedTests): ...
+class TestSeedBasic(SparkSeeds, seed_tests.BaseBasicSeedTests): ...
 
 
-class TestSeedFullRefreshOn(seed_tests.BaseSeedConfigFullRefreshOn): ...
+class TestSeedFullRefreshOn(SparkSeeds, seed_tests.BaseSeedConfigFullRefreshOn): ...
 
 
-class TestSeedFullRefreshOff(seed_tests.BaseSeedConfigFullRefreshOff): ...
+class TestSeedFullRefreshOff(SparkSeeds, seed_tests.BaseSeedConfigFullRefreshOff): ...
 
 
-class TestSeedCustomSchema(seed_tests.BaseSeedCustomSchema): ...
+class TestSeedCustomSchema(SparkSeeds, seed_tests.BaseSeedCustomSchema): ...
 
 
-class TestSeedUniqueDelimiter(seed_tests.BaseSeedWithUniqueDelimiter): ...
+class TestSeedUniqueDelimiter(SparkSeeds, seed_tests.BaseSeedWithUniqueDelimiter): ...
 
 
-class TestSeedWrongDelimiter(seed_tests.BaseSeedWithWrongDelimiter): ...
+class TestSeedWrongDelimiter(SparkSeeds, seed_tests.BaseSeedWithWrongDelimiter): ...
 
 
-class TestSeedEmptyDelimiter(seed_tests.BaseSeedWithEmptyDelimiter): ...
+class TestSeedEmptyDelimiter(SparkSeeds, seed_tests.BaseSeedWithEmptyDelimiter): ...
 
 
 class TestSeedEnabledViaConfig(seed_tests.BaseSimpleSeedEnabledViaConfig): ...
 
 
-class TestSeedParsing(seed_tests.BaseSeedParsing): ...
+class TestSeedParsing(SparkSeeds, seed_tests.BaseSeedParsing): ...
 
 
-class TestSeedWithBom(seed_tests.BaseSimpleSeedWithBOM): ...
+class TestSeedWithBom(seed_tests.BaseSimpleSeedWithBOM):
+    @pytest.fixture(scope="class", autouse=True)
+    def setUp(self, project: Any) -> None:
+        _expected_seed(project)
+        source = Path(seed_tests.__file__).with_name("seed_bom.csv")
+        shutil.copy(source, Path(project.project_root) / "seeds" / "seed_bom.csv")
 
 
 class TestSeedSpecificFormats(seed_tests.BaseSeedSpecificFormats): ...
@@ -245,7 +284,18 @@ class TestSeedSpecificFormats(seed_tests.BaseSeedSpecificFormats): ...
 class TestEmptySeed(seed_tests.BaseTestEmptySeed): ...
 
 
-class TestSeedColumnOverride(BaseSimpleSeedColumnOverride): ...
+class TestSeedColumnOverride(BaseSimpleSeedColumnOverride):
+    @pytest.fixture(scope="class")
+    def models(self) -> dict[str, str]:
+        return {"schema.yml": _in_spark(seed_fixtures.properties__schema_yml)}
+
+    @staticmethod
+    def seed_enabled_types() -> dict[str, str]:
+        return {"seed_id": "string", "birthday": "date"}
+
+    @staticmethod
+    def seed_tricky_types() -> dict[str, str]:
+        return dict.fromkeys(("seed_id_str", "looks_like_a_bool", "looks_like_a_date"), "string")
 
 
 class TestUnitTestCaseInsensitivity(BaseUnitTestCaseInsensivity): ...
@@ -254,10 +304,28 @@ class TestUnitTestCaseInsensitivity(BaseUnitTestCaseInsensivity): ...
 class TestUnitTestInvalidInput(BaseUnitTestInvalidInput): ...
 
 
-class TestUnitTestReservedWords(BaseUnitTestQuotedReservedWordColumnNames): ...
+class TestUnitTestReservedWords(BaseUnitTestQuotedReservedWordColumnNames):
+    @pytest.fixture(scope="class")
+    def models(self) -> dict[str, str]:
+        return {
+            "my_model.sql": reserved_words.my_model_sql,
+            "my_upstream_model.sql": "select 1 as `GROUP`",
+            "unit_tests.yml": reserved_words.test_my_model_csv_fixtures_yml,
+        }
 
 
-class TestUnitTestTypes(BaseUnitTestingTypes): ...
+class TestUnitTestTypes(BaseUnitTestingTypes):
+    @pytest.fixture
+    def data_types(self) -> list[list[str]]:
+        return [
+            ["1", "1"],
+            ["2.0", "2.0"],
+            ["'12345'", "12345"],
+            ["true", "true"],
+            ["date '2011-11-11'", "2011-11-11"],
+            ["timestamp '2013-11-03 00:00:00-0'", "2013-11-03 00:00:00-0"],
+            ["array(1, 2, 3)", "'array(1, 2, 3)'"],
+        ]
 
 
 class TestUnitTestVarchar(BaseUnitTestingVarcharFixtureNoTruncation): ...

@@ -78,7 +78,7 @@ class SmallProject:
         """Column → type."""
         return dict(self.spark.table(f"{self.schema}.{name}").dtypes)
 
-    def comments(self, name: str) -> dict[str, str]:
+    def comments(self, name: str) -> dict[str, str | None]:
         """Column → comment; the table's own under the empty name."""
         described = self.spark.sql(f"describe extended {self.schema}.{name}").collect()
         columns = len(self.spark.table(f"{self.schema}.{name}").columns)

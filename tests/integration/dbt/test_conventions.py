@@ -9,7 +9,7 @@ from lakehouse.errors import LakehouseError
 from tests.integration.dbt.small_project import SmallProject
 
 ODD = """
-{{ config(materialized='table', day='7d date'.replace(' ', '_'), contract={'enforced': true}) }}
+{{ config(materialized='table', day='7d_date', contract={'enforced': true}) }}
 select
     42 as `7d`,
     4 as `true`,

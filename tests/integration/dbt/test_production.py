@@ -61,7 +61,10 @@ def small(_engine: None, tmp_path: Path) -> Iterator[SmallProject]:
 def test_a_developers_schema_is_never_one_of_production(small: SmallProject) -> None:
     # A name that no other test has made.
     name = f"victim_{small.schema}"
-    small.write(f"models/features/{name}.sql", "{{ config(contract={'enforced': false}) }} select 1 as id")
+    small.write(
+        f"models/features/{name}.sql",
+        "{{ config(contract={'enforced': false}) }} select 1 as id, date'2013-09-01' as as_of_date",
+    )
     small.write(
         f"models/features/{name}.yml",
         f"models: [{{name: {name}, config: {{materialized: table, group: platform}}, "
@@ -78,13 +81,10 @@ def test_a_developers_schema_is_never_one_of_production(small: SmallProject) -> 
     try:
         for args, schema in (
             (["build", "--empty", "--full-refresh"], "features"),
-            (["run"], "FEATURES"),
-            (["test", "--store-failures"], "features"),
-            (["seed"], "staging"),
+            (["seed"], "STAGING"),
+            (["test", "--store-failures"], "published"),
             (["clone", "--full-refresh", "--state", str(state)], "features"),
-            (["run"], "bronze_quarantine"),
-            (["run"], "published"),
-            (["run"], "raw_files"),
+            (["snapshot"], "raw_files"),
         ):
             with pytest.raises(LakehouseError) as refused:
                 small.dbt(*args, environment={"LAKEHOUSE_DBT_SCHEMA": schema})

@@ -1,5 +1,6 @@
 """A seed becomes a Delta table as it stands in its file, in one commit, and only when it changed."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,9 +97,17 @@ def test_column_types_hold_and_a_value_of_another_type_is_refused(small: SmallPr
     assert small.commits("typed") == ["CREATE OR REPLACE TABLE AS SELECT"]
 
 
-def test_a_seed_of_thousands_of_rows_is_one_commit(small: SmallProject) -> None:
+def test_a_seed_of_thousands_of_rows_is_one_commit_and_can_be_cloned(small: SmallProject) -> None:
     count = 5_000
     small.write("seeds/many.csv", "id,name\n" + "".join(f"{i:05},name {i}\n" for i in range(count)))
     small.dbt("seed")
     assert small.spark.table(f"{small.schema}.many").count() == count
     assert len(small.commits("many")) == 1
+
+    state, clone = small.folder / "state", f"{small.schema}_clone"
+    shutil.copytree(small.folder / "target", state)
+    try:
+        small.dbt("clone", "--state", str(state), environment={"LAKEHOUSE_DBT_SCHEMA": clone})
+        assert small.spark.table(f"{clone}.many").count() == count
+    finally:
+        small.spark.sql(f"drop schema if exists {clone} cascade")

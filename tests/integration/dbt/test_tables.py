@@ -20,7 +20,7 @@ def test_each_commit_is_one_statement_that_keeps_everything(story) -> None:
     detail = lakehouse.spark.sql(f"describe detail {lakehouse.schema}.flight_features").collect()[0]
     assert detail["clusteringColumns"] == ["flight_date"]
     kept = detail["properties"]
-    assert kept["delta.constraints.flight_id_not_null"] == "flight_id is not null"
+    assert kept["delta.constraints.flight_id_not_null"] == "`flight_id` is not null"
 
 
 def test_every_table_keeps_its_versions(story) -> None:

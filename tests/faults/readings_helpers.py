@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from dbt.cli.main import dbtRunner
 
@@ -95,21 +95,24 @@ class Readings:
     source: str
 
     @classmethod
-    def copy(cls, folder: Path, source: str = "readings") -> "Readings":
+    def copy(cls, folder: Path, source: str = "readings") -> Self:
         """The project in a folder, with this checkout's macros."""
         project, landing = folder / "project", folder / "landing"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(HERE, project)
         shutil.copytree(PROJECT_ROOT / "dbt_project" / "macros", project / "macros")
         (project / "sources" / "readings.yml").rename(project / "sources" / f"{source}.yml")
-        for path in (
-            *project.glob("sources/*"),
-            *project.glob("models/staging/*"),
-            *project.glob("models/inter*/*"),
-        ):
-            path.write_text(re.sub(r"(?<![a-z_])readings(?=['_:/\n]|$)", source, path.read_text()))
         (landing / source).mkdir(parents=True)
-        return cls(project, landing, source)
+        made = cls(project, landing, source)
+        made.name_source()
+        return made
+
+    def name_source(self) -> None:
+        """Let the files of the project, as they lie here, name this source."""
+        for folder in ("sources", "models/staging", "models/intermediate"):
+            for path in (self.project / folder).iterdir():
+                named = re.sub(r"(?<![a-z_])readings(?=['_:/\n]|$)", self.source, path.read_text())
+                path.write_text(named)
 
     @property
     def declared(self) -> dict[str, Source]:
@@ -147,7 +150,11 @@ class Readings:
         ]
 
     def dbt(
-        self, *args: str, target: str = "prod", on_event: Callable[[Any], None] | None = None
+        self,
+        *args: str,
+        target: str = "prod",
+        on_event: Callable[[Any], None] | None = None,
+        quiet: bool = True,
     ) -> list[str]:
         """Run dbt in this process; returns the messages of its warnings.
 
@@ -162,7 +169,8 @@ class Readings:
             if on_event is not None:
                 on_event(event)
 
-        found = dbtRunner(callbacks=[listen]).invoke(self.arguments("--quiet", *args, target=target))
+        options = [*(["--quiet"] if quiet else []), *args]
+        found = dbtRunner(callbacks=[listen]).invoke(self.arguments(*options, target=target))
         if not found.success:
             results = getattr(found.result, "results", ())
             said = [

@@ -53,7 +53,7 @@ FAILS_ANYWAY = {
     "TestSeedFullRefreshOn::test_simple_seed_full_refresh_config": CASCADE,
     "TestSeedSpecificFormats::test_simple_seed": DOTS,
 }
-# Test → why it passes with dbt-spark as shipped, and by design not with our macros; docs/dbt.md says so.
+# Test → why our macros differ from what it asks for, by design; docs/dbt.md says so.
 FAILS_BY_DESIGN = {
     "TestSeedCustomSchema::test_simple_seed_with_schema": OWN_SCHEMA,
     "TestSeedCustomSchema::test_simple_seed_with_drop_and_schema": OWN_SCHEMA,

@@ -111,7 +111,9 @@ class Readings:
         """Let the files of the project, as they lie here, name this source."""
         for folder in ("sources", "models/staging", "models/intermediate"):
             for path in (self.project / folder).iterdir():
-                named = re.sub(r"(?<![a-z_])readings(?=['_:/\n]|$)", self.source, path.read_text())
+                named = re.sub(
+                    r"(?<![a-z_])readings(?!_[0-9a-f]{8})(?=['_:/\n]|$)", self.source, path.read_text()
+                )
                 path.write_text(named)
 
     @property

@@ -55,7 +55,8 @@ def local_folder(name: str) -> Path | None:
         return None
     schema, _, table = name.partition(".")
     folder = settings().tables_dir / f"{schema}.db" / table
-    return folder if (folder / "_delta_log").is_dir() else None
+    # An engine that died while it made the table leaves a log without a commit: that is no table yet.
+    return folder if any((folder / "_delta_log").glob("*.json")) else None
 
 
 def table_exists(spark: SparkSession, name: str) -> bool:

@@ -38,10 +38,10 @@ def built(spark: SparkSession, version: TableVersion) -> Built:
     newest = _newest_note(spark, version)
     if newest is None or newest.note is None:
         return Built()
-    frontier: Mapping[str, Any] = newest.note.get("watermark") or {}
+    frontier: Mapping[str, Any] = newest.note.get("frontier") or {}
     return Built(
         read={name: int(seen["version"]) for name, seen in newest.read.items() if seen},
-        until=instant(str(frontier["until"]).removeprefix("at ")) if frontier.get("until") else None,
+        until=instant(str(frontier["until"])) if frontier.get("until") else None,
         until_day=date.fromisoformat(str(frontier["day"])) if frontier.get("day") else None,
     )
 

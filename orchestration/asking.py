@@ -82,7 +82,7 @@ def decide(state: State, attempts: Sequence[Attempt], now: float) -> Decision:
 
     Asked for are the days that lack a passed gate or a score, and those that were never delivered before.
     Files that came late, for a day that is done, are no reason to ask for it: a run takes everything that
-    lies there up to its last day, and what follows computes the days that it reaches. Only where there is
+    lies there, and what follows computes the days that it reaches. Only where there is
     nothing else to do, a run is asked for the newest such day.
 
     Args:

@@ -6,7 +6,7 @@ from datetime import date
 
 import dagster as dg
 
-from lakehouse.ingest.source import Delivery
+from lakehouse.ingest.delivery import Delivery
 from orchestration.asking import Attempt, decide, listed
 from orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG, graph_days, range_tags
 from orchestration.state import names_of, read_state

@@ -11,7 +11,8 @@ import dagster as dg
 
 from expectations.suite import GATES
 from expectations.suites import suites_of
-from lakehouse.ingest.source import Delivery, load_sources
+from lakehouse.ingest.delivery import Delivery
+from lakehouse.ingest.source import load_sources
 from lakehouse.settings import settings
 from ml.dbt_models import current_models
 from ml.spec import load_spec, spec_names

@@ -2,6 +2,7 @@
 
 from expectations.row_rules import row_rules
 from expectations.suite import ExpectedRows, Profile, Suite, at_most, delivery_day, unique
+from lakehouse.ingest.frontier import superseded_sql
 from lakehouse.ingest.source import load_sources
 
 # One row in twenty of a day may be bad data; more is a broken delivery.
@@ -18,13 +19,9 @@ _LEDGER = "bronze.deliveries"
 _KIND = "coalesce(get_json_object(to_json(struct(*)), '$.kind'), 'delivery')"
 
 
-def superseded(source: str) -> str | None:
-    """A select of a source's batches that a later delivery superseded; None while the ledger knows none.
-
-    The seam for the ledger's own SQL: `select batch_id from (superseded_sql(_LEDGER)) where source = …`.
-    """
-    del source
-    return None
+def superseded(source: str) -> str:
+    """A select of a source's batches that a later delivery superseded by name."""
+    return f"select batch_id from ({superseded_sql(_LEDGER)}) where source = '{source}'"
 
 
 def _source(name: str, key: tuple[str, ...], expected: ExpectedRows) -> Suite:

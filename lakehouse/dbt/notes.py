@@ -20,16 +20,8 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from lakehouse.dbt.days import Ranges, from_text
+from lakehouse.delta.changes import KEEP_ROWS
 from lakehouse.delta.table import TableVersion, local_commits
-
-# Operations that leave the rows as they are.
-_HARMLESS = frozenset(
-    {
-        "CHANGE COLUMN", "CHANGE COLUMNS", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD CONSTRAINT",
-        "DROP CONSTRAINT", "UPGRADE PROTOCOL", "OPTIMIZE", "VACUUM START", "VACUUM END", "COMPUTE STATS",
-        "CLUSTER BY", "SET TABLE COMMENT", "ADD COLUMNS",
-    }
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -96,7 +88,7 @@ def as_commits(rows: Iterable[Mapping[str, Any]]) -> list[Commit]:
         Commit(
             version=int(row["version"]),
             at=instant(str(row["timestamp"])),
-            changes_rows=row["operation"] not in _HARMLESS,
+            changes_rows=row["operation"] not in KEEP_ROWS,
             metadata=_parsed(row["userMetadata"]),
         )
         for row in rows

@@ -7,6 +7,7 @@ from lakehouse.delta.table import TableVersion, current_version, local_commits
 # Operations that leave the rows as they are.
 KEEP_ROWS = frozenset(
     {
+        "ADD COLUMNS",
         "CHANGE COLUMN",
         "CHANGE COLUMNS",
         "SET TBLPROPERTIES",

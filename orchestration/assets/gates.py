@@ -72,8 +72,6 @@ def _gate(gate: Gate) -> dg.AssetsDefinition:
     )
     def run(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
         first, last = days_of(context)
-        with writing(context):
-            outcome = check(spark_session(), gate, each_day((first, last)), context.run.run_id)
         whole = gate_key(gate) in context.selected_asset_keys
         # The checks of some tables may be there alone, taken along by a selection of these.
         wanted = {
@@ -81,6 +79,8 @@ def _gate(gate: Gate) -> dg.AssetsDefinition:
             for table in tables
             if whole or dg.AssetCheckKey(table_key(table), CHECK_NAME) in context.selected_asset_check_keys
         }
+        with writing(context):
+            outcome = check(spark_session(), gate, each_day((first, last)), context.run.run_id, wanted)
         yield from _check_results(outcome, wanted)
         require(spark_session(), gate, wanted)
         if whole:

@@ -15,8 +15,8 @@ def day(number: int) -> date:
 
 
 def commit(version: int, days: object) -> Commit:
-    note = None if days is None else {"read": {}, "days": days}
-    return Commit(version, datetime(2013, 1, 1, tzinfo=UTC), note)
+    metadata = {} if days is None else {"read": {}, "days": days}
+    return Commit(version, datetime(2013, 1, 1, tzinfo=UTC), metadata=metadata)
 
 
 # A correction reached the third and the fourth, and the tenth came; a property was set; all was replaced.

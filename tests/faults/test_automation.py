@@ -23,6 +23,9 @@ from orchestration.automation import look, new_deliveries
 from orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG
 from tests.faults.engine_helpers import output, start
 
+# Real processes, engines and gates: minutes, not seconds.
+pytestmark = pytest.mark.slow
+
 SOURCE = "flight_actuals"
 DAY = date(2013, 2, 4)
 EARLIER, LATER = DAY - timedelta(days=20), DAY + timedelta(days=1)

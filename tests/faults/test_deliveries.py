@@ -27,6 +27,9 @@ from tests.faults.delivery_helpers import (
     told_until,
 )
 
+# Real processes, engines and gates: minutes, not seconds.
+pytestmark = pytest.mark.slow
+
 SOURCE = readings_source()
 DAY = "readings_2013-07-10"
 ANA = {"by": "Ana", "reason": "the station sent the wrong file"}

@@ -14,7 +14,6 @@ from pyspark.errors import PySparkException
 
 from lakehouse.engine import config, server, session, state
 from lakehouse.errors import LakehouseError
-from lakehouse.ingest.land import ingest
 from lakehouse.settings import PROJECT_ROOT, Settings
 from tests.faults.engine_helpers import (
     LONG_WRITE,
@@ -114,9 +113,14 @@ def test_a_process_lives_through_the_death_of_the_engine(terminal: Settings) -> 
 
 
 def _empty_bronze(own: Settings, landing: Path) -> None:
-    """Bronze tables without rows, for dbt's views to stand on."""
+    """Bronze tables without rows, for dbt's views to stand on; made from another terminal."""
     landing.mkdir()
-    ingest(session.spark_session(own), ["airlines"], landing=landing)
+    code = (
+        "from pathlib import Path\n"
+        "from lakehouse.ingest.land import ingest\n"
+        f"ingest(spark_session(), ['airlines'], landing=Path({str(landing)!r}))"
+    )
+    output(start(code, own.warehouse, LAKEHOUSE_HEAP_MB=str(own.heap_mb)))
 
 
 def _watched_java(home: Path) -> Path:

@@ -103,6 +103,9 @@ import sys
 from expectations import gate
 from tests.faults.test_gates import flights
 
+# Real processes, engines and gates: minutes, not seconds.
+pytestmark = pytest.mark.slow
+
 def look(*_):
     print("looking", flush=True)
     sys.stdin.readline()

@@ -119,6 +119,9 @@ BUILDS = """
 from pathlib import Path
 from lakehouse.dbt import time_travel
 from lakehouse.delta.table import TableVersion
+
+# Real processes, engines and gates: minutes, not seconds.
+pytestmark = pytest.mark.slow
 spark, pins = spark_session(), [TableVersion(*each) for each in {pins}]
 def say(line):
     print(line, flush=True)

@@ -27,6 +27,9 @@ from tests.faults.readings_helpers import (
     readings,
 )
 
+# Real processes, engines and gates: minutes, not seconds.
+pytestmark = pytest.mark.slow
+
 INT, FEATURES, TRAINING = (
     "intermediate.int_readings",
     "features.feat_station_totals",

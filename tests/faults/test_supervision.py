@@ -25,6 +25,9 @@ from tests.faults.engine_helpers import (
     until_quiet,
 )
 
+# Real processes, engines and gates: minutes, not seconds.
+pytestmark = pytest.mark.slow
+
 HEAP = {"LAKEHOUSE_HEAP_MB": "1024"}
 
 

@@ -29,6 +29,9 @@ from lakehouse.delta.table import current_version
 from lakehouse.errors import LakehouseError
 from tests.faults.engine_helpers import start
 
+# Real processes, engines and gates: minutes, not seconds.
+pytestmark = pytest.mark.slow
+
 FIRST, SECOND, THIRD = date(2013, 1, 1), date(2013, 1, 2), date(2013, 1, 3)
 
 
@@ -103,8 +106,6 @@ import sys
 from expectations import gate
 from tests.faults.test_gates import flights
 
-# Real processes, engines and gates: minutes, not seconds.
-pytestmark = pytest.mark.slow
 
 def look(*_):
     print("looking", flush=True)

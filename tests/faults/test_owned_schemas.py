@@ -15,6 +15,9 @@ from lakehouse.errors import LakehouseError
 from lakehouse.ingest.land import ingest
 from tests.faults.engine_helpers import start
 
+# Real processes, engines and gates: minutes, not seconds.
+pytestmark = pytest.mark.slow
+
 # Works on a schema until it is told that it may end.
 OWNS = """
 import sys
@@ -119,9 +122,6 @@ BUILDS = """
 from pathlib import Path
 from lakehouse.dbt import time_travel
 from lakehouse.delta.table import TableVersion
-
-# Real processes, engines and gates: minutes, not seconds.
-pytestmark = pytest.mark.slow
 spark, pins = spark_session(), [TableVersion(*each) for each in {pins}]
 def say(line):
     print(line, flush=True)

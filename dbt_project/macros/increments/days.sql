@@ -35,6 +35,7 @@
 {% macro plans_days() -%}
   {%- do return(
     execute and model is defined and model.resource_type == 'model'
+    and model.config.materialized == 'incremental'
     and model.config.get('incremental_strategy') == 'replace_where' and flags.WHICH not in ['parse', 'list']
   ) -%}
 {%- endmacro %}

@@ -84,7 +84,7 @@ def test_a_developers_schema_is_never_one_of_production(small: SmallProject) -> 
             (["seed"], "STAGING"),
             (["test", "--store-failures"], "published"),
             (["clone", "--full-refresh", "--state", str(state)], "features"),
-            (["snapshot"], "raw_files"),
+            (["run"], "raw_files"),
         ):
             with pytest.raises(LakehouseError) as refused:
                 small.dbt(*args, environment={"LAKEHOUSE_DBT_SCHEMA": schema})

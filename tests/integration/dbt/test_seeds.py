@@ -65,7 +65,7 @@ def test_a_seed_is_a_table_of_texts_that_only_a_change_replaces(small: SmallProj
     }
     folders = {name: path for name, path in warehouse_tables().items() if name == f"{small.schema}.codes"}
     assert len(folders) == 1
-    assert property_problems(folders) == []
+    assert property_problems(folders) == {}
 
     again = small.dbt("seed", "--select", "codes")
     assert "unchanged" in again.output

@@ -8,6 +8,9 @@ import pytest
 from lakehouse.errors import LakehouseError
 from tests.integration.dbt.small_project import SmallProject
 
+# Several dbt builds: minutes, not seconds.
+pytestmark = pytest.mark.slow
+
 ODD = """
 {{ config(materialized='table', day='7d_date', contract={'enforced': true}) }}
 select

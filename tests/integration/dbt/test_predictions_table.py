@@ -17,6 +17,9 @@ from ml.score import _create_predictions, _predictions
 from ml.spec import load_spec
 from tests.integration.dbt.small_project import SmallProject
 
+# Several dbt builds: minutes, not seconds.
+pytestmark = pytest.mark.slow
+
 DECLARED = PROJECT_ROOT / "dbt_project" / "models" / "marts" / "_predictions__sources.yml"
 
 

@@ -58,6 +58,7 @@ def small(_engine: None, tmp_path: Path) -> Iterator[SmallProject]:
     project.drop()
 
 
+@pytest.mark.slow
 def test_a_developers_schema_is_never_one_of_production(small: SmallProject) -> None:
     # A name that no other test has made.
     name = f"victim_{small.schema}"

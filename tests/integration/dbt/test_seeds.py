@@ -10,6 +10,9 @@ from lakehouse.delta.retention import property_problems, warehouse_tables
 from lakehouse.errors import LakehouseError
 from tests.integration.dbt.small_project import SmallProject
 
+# Several dbt builds: minutes, not seconds.
+pytestmark = pytest.mark.slow
+
 CODES = """zip,share,many,flag,word,quoted
 00501,50%,"1,000",true, a b ,"it's a ""quote"" \\ and ${spark.app.name}"
 ,12%,2,false,null,"two

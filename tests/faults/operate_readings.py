@@ -62,7 +62,6 @@ class Operation(RuleBasedStateMachine):
         self.delivered: set[int] = set()
         self.corrections = 0
         self.contents: Counter[int] = Counter()
-        self.changed: set[int] = set()
 
     # The world outside ------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from lakehouse.delta.table import sql_text
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.bronze import column_types, held_batches
 from lakehouse.ingest.complete import WaitingError, WrongManifestError, await_settled
@@ -81,7 +82,7 @@ def _decide(
             f"{delivery.path} has the content that landed as batch {landed.batch_id}",
             "put the other content there first, under the same name",
         )
-    if not of_file and ledger.never_comes(delivery) is None:
+    if not of_file and ledger.never_comes(delivery) is None and not _is_held(spark, schema, delivery):
         raise LakehouseError(
             f"batch {delivery.batch_id} has not landed, so there is nothing to replace",
             "`lakehouse ingest` lands it",
@@ -111,6 +112,12 @@ def _decide(
             "agree on one content, put it there, and run it again",
         )
     return decided
+
+
+def _is_held(spark: SparkSession, schema: str, delivery: Delivery) -> bool:
+    """Whether an ingestion that died has left rows of a batch that the ledger does not know."""
+    batch = f"_batch_id = {sql_text(delivery.batch_id)}"
+    return bool(held_batches(spark, f"{schema}.{delivery.source}", batch))
 
 
 def _checked(

@@ -43,6 +43,8 @@ from tests.faults.readings_helpers import (
 )
 
 DAYS = 6
+# Its messages come with its errors.
+SILENT = ("--log-level", "none")
 SCHEMAS = (
     "bronze", "bronze_quarantine", "staging", "intermediate", "features", "training", "published",
     "lakehouse", "scratch",
@@ -65,36 +67,41 @@ class Operation(RuleBasedStateMachine):
 
     # The world outside ------------------------------------------------------------------------------------
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(operated=st.booleans())
+    def begin(self, operated: bool) -> None:
+        """An empty lakehouse, or one that its people have published a day from."""
         shutil.rmtree(self.lakehouse.landing / "readings")
         (self.lakehouse.landing / "readings").mkdir()
         spark = spark_session()
         for schema in SCHEMAS:
             spark.sql(f"drop schema if exists {schema} cascade")
         self.deliver(0)
+        if operated:
+            self.operate()
 
-    @rule(number=st.integers(0, DAYS - 1))
-    def deliver(self, number: int) -> None:
-        """A day's file, on time, late, or before others."""
-        if number not in self.delivered:
-            self.delivered.add(number)
-            self._write(number, bad=0)
-            self._note(f"deliver {number}")
+    @rule(ahead=st.sampled_from([0, 0, 0, 1, 2]))
+    def deliver(self, ahead: int) -> None:
+        """The next day's file, or that of a later day, so that the next one's is late."""
+        self._deliver(ahead, bad=0)
 
-    @rule(number=st.integers(0, DAYS - 1))
-    def deliver_badly(self, number: int) -> None:
+    @rule(ahead=st.sampled_from([0, 0, 1]))
+    def deliver_badly(self, ahead: int) -> None:
         """A third of a day's rows cannot be; the gate has to see it."""
-        if number not in self.delivered:
-            self.delivered.add(number)
-            self._write(number, bad=2)
-            self._note(f"deliver {number} badly")
+        self._deliver(ahead, bad=2)
 
-    @rule(number=st.integers(0, DAYS - 1), told=st.integers(0, DAYS - 1))
-    def correct(self, number: int, told: int) -> None:
+    def _deliver(self, ahead: int, bad: int) -> None:
+        due = [number for number in range(DAYS) if number not in self.delivered]
+        if due:
+            number = due[min(ahead, len(due) - 1)]
+            self.delivered.add(number)
+            self._write(number, bad)
+            self._note(f"deliver {number}{' badly' if bad else ''}")
+
+    @rule(which=st.integers(0, DAYS - 1), later=st.integers(0, 2))
+    def correct(self, which: int, later: int) -> None:
         """Readings of a day, reported again on that day or a later one with other amounts."""
-        if number not in self.delivered or told < number:
-            return
+        number = self._delivered(which)
+        told = min(number + later, DAYS - 1)
         self.corrections += 1
         at = datetime.combine(FIRST + timedelta(days=told), datetime.min.time(), UTC)
         at += timedelta(hours=23, minutes=self.corrections % 60)
@@ -103,17 +110,36 @@ class Operation(RuleBasedStateMachine):
         self.lakehouse.deliver(told, rows, note=f"_c{self.corrections}")
         self._note(f"correct {number}, told on {told}")
 
-    @rule(number=st.integers(0, DAYS - 1))
-    def change_and_supersede(self, number: int) -> None:
+    @rule(which=st.integers(0, DAYS - 1))
+    def change_and_supersede(self, which: int) -> None:
         """A delivered file gets another content, which a person lets replace the first."""
-        if number not in self.delivered:
-            return
+        number = self._delivered(which)
         self.contents[number] += 1
         self._write(number, bad=0)
         self._note(f"supersede {number}")
         self._try(lambda: self.lakehouse.supersede(number))
 
+    def _delivered(self, which: int) -> int:
+        delivered = sorted(self.delivered)
+        return delivered[which % len(delivered)]
+
     # The people inside ------------------------------------------------------------------------------------
+
+    @rule()
+    def operate(self) -> None:
+        """What the graph does for a day; a red gate stops what follows."""
+        self._note("operate")
+
+        def day() -> None:
+            self.lakehouse.ingest()
+            check(spark_session(), "bronze")
+            require_passed(spark_session(), "bronze")
+            for gate, model in TABLES.items():
+                self._build(f"+{model}" if gate == "features" else model)
+                check(spark_session(), gate)  # pyright: ignore[reportArgumentType]
+                release(spark_session(), gate)  # pyright: ignore[reportArgumentType]
+
+        self._try(day)
 
     @rule()
     def take(self) -> None:
@@ -137,7 +163,7 @@ class Operation(RuleBasedStateMachine):
     )
     def build(self, select: str) -> None:
         self._note(f"build {select}")
-        self._try(lambda: self.lakehouse.dbt("build", "--select", select))
+        self._try(lambda: self._build(select))
 
     @rule(gate=st.sampled_from(["features", "training"]))
     def publish(self, gate: Any) -> None:
@@ -194,17 +220,15 @@ class Operation(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Everything that waits is done, by name where a gate is red; then compared."""
-        if not self.delivered:
-            return
         self.lakehouse.ingest()
         check(spark_session(), "bronze")
         _settle("bronze")
         for gate, model in TABLES.items():
-            self.lakehouse.dbt("build", "--select", f"+{model}" if gate == "features" else model)
+            self._build(f"+{model}" if gate == "features" else model)
             check(spark_session(), gate)  # pyright: ignore[reportArgumentType]
             _settle(gate)
             release(spark_session(), gate)  # pyright: ignore[reportArgumentType]
-        self.lakehouse.dbt("build", "--full-refresh", target="dev")
+        self.lakehouse.dbt(*SILENT, "build", "--full-refresh", target="dev")
         spark = spark_session()
         differences = {
             model: (found, scratch)
@@ -216,6 +240,9 @@ class Operation(RuleBasedStateMachine):
         self.counts["rows"] += spark.table("published.feat_station_totals").count()
         print(json.dumps({"sequence": self.counts["sequences"], "steps": self.steps}), flush=True)  # noqa: T201
         assert not differences, (self.steps, differences)
+
+    def _build(self, select: str) -> None:
+        self.lakehouse.dbt(*SILENT, "build", "--select", select)
 
     def _try(self, step: Callable[[], Any]) -> None:
         try:

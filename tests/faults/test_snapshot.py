@@ -284,8 +284,11 @@ def test_bronze_that_never_passed_is_not_read_and_the_error_says_what_to_do(
 
 
 def test_show_looks_at_the_newest_day_only(
-    production: Production, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession, production: Production, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    check(spark, "bronze")
+    production.build()
+    capsys.readouterr()
     production.dbt("show", "--select", "feat_station_totals", "--output", "json", quiet=False)
     printed = capsys.readouterr().out
     shown = json.loads(printed[printed.index("{") : printed.rindex("}") + 1])["show"]

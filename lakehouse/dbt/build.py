@@ -18,6 +18,7 @@ from lakehouse.dbt.days import (
     from_text,
     instants_between,
     parse_day,
+    shifted,
     single_days,
     widened,
 )
@@ -208,13 +209,13 @@ class Build:
             return DayPlan(everything=True)
 
     def _newest_day(self, model: Node) -> DayPlan:
-        """A few rows to look at: of the last day that a build computed."""
+        """A few rows to look at: of the last day that a build computed, and of which all is told."""
         table = table_of(model)
         days = self._reads.last_note(table).get("days", "all") if self._database.kind(table) else "all"
-        if days != "all" and days:
-            return DayPlan(everything=False, ranges=single_days([parse_day(days[-1][1])]))
         frontier = self._reads.frontier
-        return DayPlan(frontier is None, single_days([frontier.day]) if frontier else ())
+        ends = [parse_day(days[-1][1])] if days != "all" and days else []
+        ends += [shifted(frontier.day, -1)] if frontier else []
+        return DayPlan(not ends, single_days([min(ends)]) if ends else ())
 
     def plan_of(self, model: Node, full_refresh: bool, ahead: Mapping[str, Ahead] | None = None) -> DayPlan:
         """Which of its days a build of a model computes.

@@ -41,6 +41,8 @@
     comment {{ sql_text(source.description | trim) }}
     tblproperties ({{ delta_properties(properties) }})
   {%- endcall -%}
+  {#- dbt listed the schema before it had this table. -#}
+  {%- do adapter.cache_added(table) -%}
 {%- endmacro %}
 
 {#-

@@ -70,12 +70,16 @@ def daily_failure(result: Any) -> Failure:
 
 
 def row_failures(
-    suite: Suite, version: TableVersion, rows: DataFrame, results: Sequence[Any]
+    suite: Suite,
+    version: TableVersion,
+    expectations: Sequence[Expectation],
+    rows: DataFrame,
+    results: Sequence[Any],
 ) -> list[Failure]:
     """The failures among the rows, each with its days, which one statement finds for all of them."""
     failed = [position for position, result in enumerate(results) if not result.success]
     found = [replace(failure_of(results[position]), days=None) for position in failed]
-    conditions = {number: _broken(suite.row_expectations[position]) for number, position in enumerate(failed)}
+    conditions = {number: _broken(expectations[position]) for number, position in enumerate(failed)}
     known = {number: sql for number, sql in conditions.items() if sql is not None}
     if suite.day is None or not known:
         return [replace(failure, days=()) for failure in found] if suite.day is None else found
@@ -89,7 +93,7 @@ def row_failures(
         attributed = tuple(sorted(days)) if days and None not in days else None
         found[number] = replace(found[number], days=attributed)
     return [
-        replace(failure, see=_see(suite, version, suite.row_expectations[position], failure))
+        replace(failure, see=_see(suite, version, expectations[position], failure))
         for failure, position in zip(found, failed, strict=True)
     ]
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
+from expectations.counts import count_columns, is_countable
 from expectations.days import DaysToCheck
 from expectations.suite import MISSING_ROWS, SURPLUS_ROWS, DayOf, Profile, Suite, within_days
 from lakehouse.delta.table import TableVersion
@@ -43,30 +44,44 @@ def fitting(suite: Suite) -> Generator[None]:
 
 
 def profile_sql(
-    suite: Suite, profile: Profile, version: TableVersion, group: DayOf | None, where: str
+    suite: Suite,
+    profile: Profile,
+    version: TableVersion,
+    group: DayOf | None,
+    where: str,
+    *,
+    counts: bool = False,
 ) -> str:
+    """The select of a profile: a row per day, or one.
+
+    Args:
+        counts: also how many rows break each row expectation, see `expectations.counts`.
+    """
     metrics = {"row_count": "count(*)", **profile.metrics}
     if suite.quarantines:
         accepted = f"count_if({suite.accepted})"
         metrics |= {"accepted_rows": accepted, SHARE: f"1 - {accepted} / count(*)"}
     if group is not None and suite.expected_rows is not None:
         metrics[_COUNTED] = suite.expected_rows.rows
+    source = f"from {version.name} version as of {version.version} where {where}"
+    if counts:
+        metrics |= count_columns(suite, source)
     columns = [f"{sql} as {name}" for name, sql in metrics.items()]
     if group is not None:
         columns.insert(0, f"{group.sql} as day")
-    source = f"from {version.name} version as of {version.version} where {where}"
     return f"select {', '.join(columns)} {source}{' group by 1 order by 1' if group is not None else ''}"
 
 
 def profile_by_day(
     spark: SparkSession, suite: Suite, version: TableVersion, days: Sequence[date] | None
 ) -> "pd.DataFrame":
-    """One row a day that has rows, in order: `day`, `row_count` and the suite's daily metrics.
+    """One row a day that has rows, in order: `day`, `row_count`, the suite's daily metrics, and its counts.
 
     Of a suite that quarantines, also `accepted_rows` and `quarantined_share`: the share of rows that break a
     rule, of the latest rows of each key. What was delivered again, correctly, no longer counts.
     """
-    sql = profile_sql(suite, suite.daily or Profile(), version, suite.day, rows_of(suite, days))
+    where = rows_of(suite, days)
+    sql = profile_sql(suite, suite.daily or Profile(), version, suite.day, where, counts=is_countable(suite))
     with fitting(suite):
         found = to_pandas(spark.sql(sql))
     if suite.quarantines and suite.day is not None:

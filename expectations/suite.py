@@ -13,6 +13,7 @@ GATES: tuple[Gate, ...] = get_args(Gate)
 # Bronze is read as it is, at the version that passed: it has nothing to publish.
 PUBLISHING: tuple[Gate, ...] = ("features", "training")
 
+NOT_NULL = "expect_column_values_to_not_be_null"
 # Metrics of each day: rows that it lacks, and has beyond what is expected.
 MISSING_ROWS, SURPLUS_ROWS = "missing_rows", "surplus_rows"
 
@@ -39,7 +40,7 @@ def not_null(*columns: str) -> tuple[Expectation, ...]:
     """A value in each of the columns; NaN is not a value, unless the suite declares it (`nan_allowed`)."""
     return tuple(
         Expectation(
-            "expect_column_values_to_not_be_null",
+            NOT_NULL,
             {"column": column},
             f"{column} is there",
             broken=f"{column} is null",

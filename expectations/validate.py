@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from expectations.counts import counted, is_countable, of_counts, without_counts
 from expectations.days import DaysToCheck
 from expectations.failures import (
     ROW_KEY,
@@ -19,7 +20,7 @@ from expectations.failures import (
     row_failures,
 )
 from expectations.profile import fitting, profile_by_day, profile_sql, rows_of, to_pandas, with_due_days
-from expectations.suite import Expectation, Suite
+from expectations.suite import NOT_NULL, Expectation, Profile, Suite
 from lakehouse.delta.table import TableVersion
 from lakehouse.errors import LakehouseError
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from great_expectations.data_context.data_context.abstract_data_context import AbstractDataContext
 
 SAMPLES = 10
-_NOT_NULL = "expect_column_values_to_not_be_null"
 
 # Great Expectations validates in several threads, but declares in one: its context is one dictionary.
 _DECLARING = threading.Lock()
@@ -74,7 +74,7 @@ def checked_rows(
     frame = spark.sql(f"select {columns} from {version.name} version as of {version.version} where {where}")
     with fitting(suite):
         schema = frame.schema  # Spark Connect looks at the columns only now
-    asked = {str(each.kwargs["column"]) for each in suite.rows if each.type == _NOT_NULL}
+    asked = {str(each.kwargs["column"]) for each in suite.rows if each.type == NOT_NULL}
     numbers = {field.name for field in schema.fields if field.dataType.simpleString() in ("double", "float")}
     # To Spark, NaN is a value.
     for column in sorted((asked & numbers) - set(suite.nan_allowed)):
@@ -92,8 +92,8 @@ def validate(
 ) -> Validation:
     """Run a suite against the rows of a version of its table.
 
-    Two passes over the rows: the first asks each expectation only whether it holds, in one Spark job; only
-    the failed ones are asked for the keys of failing rows, as each of those costs jobs of its own.
+    One statement counts, by day, the rows and those that break an expectation; Great Expectations judges the
+    counts. Only where rows break one it is run on the rows, for their keys, which costs jobs of its own.
 
     Args:
         context: see `expectations.docs.context`; several threads may validate different suites with one.
@@ -109,9 +109,10 @@ def validate(
     results: list[ExpectationValidationResult] = []
     counts: dict[date, int] = {}
     total = 0
+    found: pd.DataFrame | None = None
     if suite.day is not None:
         found = profile_by_day(spark, suite, version, asked.wanted) if by_day is None else by_day
-        frame = with_due_days(suite, found, asked)
+        frame = with_due_days(suite, without_counts(suite, found), asked)
         total = int(frame["row_count"].sum())
         by_date = zip(frame["day"], frame["row_count"], strict=True)
         counts = {day: int(count) for day, count in by_date if isinstance(day, date)}
@@ -121,9 +122,8 @@ def validate(
             failures += map(daily_failure, failed_results(daily))
             results += daily
     if suite.row_expectations and (total or suite.day is None):
-        rows = checked_rows(spark, suite, version, asked.wanted)
-        by_row = _run_on_rows(context, suite, rows)
-        failures += row_failures(suite, version, rows, by_row)
+        by_row, named = _rows(context, spark, suite, version, asked, found)
+        failures += named
         results += by_row
     if suite.whole is not None:
         with fitting(suite):
@@ -136,8 +136,44 @@ def validate(
     return Validation(total, len(results), counts, tuple(failures), tuple(results))
 
 
+def _rows(
+    context: "AbstractDataContext",
+    spark: SparkSession,
+    suite: Suite,
+    version: TableVersion,
+    asked: DaysToCheck,
+    profile: "pd.DataFrame | None",
+) -> "tuple[list[ExpectationValidationResult], list[Failure]]":
+    """The results of the row expectations: by their counts, and by the rows where a count is not zero."""
+    expectations = suite.row_expectations
+    if not is_countable(suite):
+        rows = checked_rows(spark, suite, version, asked.wanted)
+        results = _run_on_rows(context, suite, expectations, rows)
+        return results, row_failures(suite, version, expectations, rows, results)
+    if profile is None:
+        sql = profile_sql(suite, Profile(), version, None, rows_of(suite, asked.wanted), counts=True)
+        with fitting(suite):
+            profile = to_pandas(spark.sql(sql))
+    by_count = _run_on_profile(context, suite, "rows", of_counts(expectations), counted(suite, profile), [])
+    broken = [position for position, result in enumerate(by_count) if not result.success]
+    if not broken:
+        return by_count, []
+    rows = checked_rows(spark, suite, version, asked.wanted)
+    chosen = [expectations[position] for position in broken]
+    in_detail = _run_on_rows(context, suite, chosen, rows)
+    for each, result in zip(chosen, in_detail, strict=True):
+        if result.success:
+            raise LakehouseError(
+                f"{suite.table}: rows break “{each.says}”, and Great Expectations finds none",
+                "compare the expectation's `broken` in its suite with what it checks",
+            )
+    failures = row_failures(suite, version, chosen, rows, in_detail)
+    named = dict(zip(broken, in_detail, strict=True))
+    return [named.get(position, result) for position, result in enumerate(by_count)], failures
+
+
 def _run_on_rows(
-    context: "AbstractDataContext", suite: Suite, rows: DataFrame
+    context: "AbstractDataContext", suite: Suite, expectations: Sequence[Expectation], rows: DataFrame
 ) -> "list[ExpectationValidationResult]":
     with _DECLARING:
         # No spark_config, persist=False: GX takes the process's session as it is and caches nothing in it. A
@@ -145,7 +181,7 @@ def _run_on_rows(
         source = context.data_sources.add_or_update_spark(f"spark {suite.name}", persist=False)
         asset = source.add_dataframe_asset(suite.name)
         batch = asset.add_batch_definition_whole_dataframe("rows").get_batch({"dataframe": rows})
-    return _run(batch, suite, suite.row_expectations, [ROW_KEY])
+    return _run(batch, suite, expectations, [ROW_KEY])
 
 
 def _run_on_profile(

@@ -25,11 +25,11 @@ def lakehouse(_engine: None, tmp_path: Path) -> Iterator[Lakehouse]:
 
 
 def test_each_change_is_a_row_and_no_change_is_no_commit(lakehouse: Lakehouse) -> None:
-    deliver(lakehouse, 1, {"AA": "American", "UA": "United"}, {"N1": 150, "N2": 50})
+    deliver(lakehouse, 1, {"AA": "American", "UA": "United"}, {"N101": 150, "N102": 50})
     snapshot(lakehouse)
-    deliver(lakehouse, 2, {"AA": "American Inc.", "UA": "United"}, {"N1": 150, "N2": 55})
+    deliver(lakehouse, 2, {"AA": "American Inc.", "UA": "United"}, {"N101": 150, "N102": 55})
     snapshot(lakehouse)
-    deliver(lakehouse, 3, {"AA": "American", "UA": "United", "DL": "Delta"}, {"N1": 150, "N2": 55})
+    deliver(lakehouse, 3, {"AA": "American", "UA": "United", "DL": "Delta"}, {"N101": 150, "N102": 55})
     snapshot(lakehouse)
 
     airlines = lakehouse.table("airline_history").orderBy("carrier_code", "dbt_valid_from")
@@ -47,12 +47,12 @@ def test_each_change_is_a_row_and_no_change_is_no_commit(lakehouse: Lakehouse) -
     assert [
         (row["tail_number"], row["seat_count"], row["dbt_valid_from"], row["dbt_valid_to"])
         for row in aircraft.collect()
-    ] == [("N1", 150, at(1), None), ("N2", 50, at(1), at(2)), ("N2", 55, at(2), None)]
+    ] == [("N101", 150, at(1), None), ("N102", 50, at(1), at(2)), ("N102", 55, at(2), None)]
 
     before = lakehouse.versions(SNAPSHOTS)
     assert before == {"airline_history": 2, "aircraft_history": 1}
     snapshot(lakehouse)
-    deliver(lakehouse, 4, {"AA": "American", "UA": "United", "DL": "Delta"}, {"N1": 150, "N2": 55})
+    deliver(lakehouse, 4, {"AA": "American", "UA": "United", "DL": "Delta"}, {"N101": 150, "N102": 55})
     snapshot(lakehouse)
     assert lakehouse.versions(SNAPSHOTS) == before
 

@@ -5,17 +5,18 @@ day, needs no such question; where rows break an expectation, Great Expectations
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from expectations.suite import NOT_NULL, Expectation, Suite, at_most
+from expectations.suite import BETWEEN, NOT_NULL, Expectation, Suite, at_most
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def is_countable(suite: Suite) -> bool:
-    """Whether SQL can say of each row expectation which rows break it."""
-    return all(each.broken is not None or each.partition for each in suite.row_expectations)
+    """Whether SQL can say of each row expectation which rows break it, and none may be broken by some."""
+    return all(map(_is_countable, suite.row_expectations))
 
 
 def count_columns(suite: Suite, source: str) -> dict[str, str]:
@@ -39,7 +40,9 @@ def counted(suite: Suite, profile: "pd.DataFrame") -> "pd.DataFrame":
     totals: dict[str, int] = {}
     for position, each in enumerate(suite.row_expectations):
         column = profile[_name(position)]
-        totals[_heading(each)] = int((column.max() if each.partition else column.sum()) if len(column) else 0)
+        totals[_name(position)] = int(
+            (column.max() if each.partition else column.sum()) if len(column) else 0
+        )
     return pd.DataFrame([totals])
 
 
@@ -52,27 +55,27 @@ def without_counts(suite: Suite, profile: "pd.DataFrame") -> "pd.DataFrame":
 def of_counts(expectations: Sequence[Expectation]) -> tuple[Expectation, ...]:
     """Row expectations as expectations of their counts: no row breaks them."""
     return tuple(
-        Expectation(zero.type, zero.kwargs, each.says)
-        for each in expectations
-        for zero in [at_most(_heading(each), 0)]
+        replace(at_most(_name(position), 0), says=each.says) for position, each in enumerate(expectations)
     )
+
+
+def _is_countable(expectation: Expectation) -> bool:
+    if "mostly" in expectation.kwargs:
+        return False
+    return bool(expectation.partition) or (expectation.broken is not None and "column" in expectation.kwargs)
 
 
 def _name(position: int) -> str:
     return f"broken_{position}"
 
 
-def _heading(expectation: Expectation) -> str:
-    return f"rows that break: {expectation.says}"
-
-
 def _count(suite: Suite, expectation: Expectation, source: str) -> str:
     accepted = suite.accepted if suite.quarantines else "true"
     if expectation.partition:
-        columns = ", ".join(expectation.partition)
+        values = [_value(suite, column) for column in expectation.partition]
         # Great Expectations looks at no NULL of a single column; of several, NULL is a value like others.
-        wanted = accepted if len(expectation.partition) > 1 else f"{accepted} and {columns} is not null"
-        distinct = f"count(distinct if({wanted}, struct({columns}), null))"
+        wanted = accepted if len(values) > 1 else f"{accepted} and {values[0]} is not null"
+        distinct = f"count(distinct if({wanted}, struct({', '.join(values)}), null))"
         return f"(select count_if({wanted}) - {distinct} {source})"
     return f"count_if({accepted} and coalesce({_broken(suite, expectation)}, false))"
 
@@ -82,13 +85,22 @@ def _broken(suite: Suite, expectation: Expectation) -> str:
     column = str(expectation.kwargs["column"])
     if expectation.broken == f"not {column}" and column in suite.rules:
         return f"not coalesce({suite.rules[column]}, false)"
+    if expectation.type == NOT_NULL:
+        return f"{_value(suite, column)} is null"
+    if expectation.type == BETWEEN:
+        # Great Expectations knows no order of texts, and says so when it is asked.
+        return (
+            f"typeof({column}) = 'string' or ({_value(suite, column)} is not null and ({expectation.broken}))"
+        )
+    return str(expectation.broken)
+
+
+def _value(suite: Suite, column: str) -> str:
+    """A column; NaN is a value to Spark, and none where there has to be one. Other types have no NaN."""
     has_to_be_there = any(
         each.type == NOT_NULL and each.kwargs["column"] == column for each in suite.row_expectations
     )
     if not has_to_be_there or column in suite.nan_allowed:
-        return str(expectation.broken)
-    # To Spark, NaN is a value; where there has to be one, it is none. Other types are not asked for it.
-    is_nan = f"(typeof({column}) in ('double', 'float') and cast({column} as string) = 'NaN')"
-    if expectation.type == NOT_NULL:
-        return f"{column} is null or {is_nan}"
-    return f"not {is_nan} and ({expectation.broken})"
+        return column
+    is_nan = f"typeof({column}) in ('double', 'float') and cast({column} as string) = 'NaN'"
+    return f"if({is_nan}, null, {column})"

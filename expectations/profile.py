@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.errors import AnalysisException
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from expectations.counts import count_columns, is_countable
@@ -40,6 +40,12 @@ def fitting(suite: Suite) -> Generator[None]:
         raise LakehouseError(
             f"the suite of {suite.table} does not fit the table: {told}",
             "compare the columns it names with the table's",
+        ) from error
+    except PySparkException as error:
+        told = str(error).strip().splitlines()[0]
+        raise LakehouseError(
+            f"{suite.table}: its suite could not be computed: {told}",
+            "look at the conditions of its suite, and at the columns' types",
         ) from error
 
 

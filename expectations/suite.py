@@ -14,6 +14,7 @@ GATES: tuple[Gate, ...] = get_args(Gate)
 PUBLISHING: tuple[Gate, ...] = ("features", "training")
 
 NOT_NULL = "expect_column_values_to_not_be_null"
+BETWEEN = "expect_column_values_to_be_between"
 # Metrics of each day: rows that it lacks, and has beyond what is expected.
 MISSING_ROWS, SURPLUS_ROWS = "missing_rows", "surplus_rows"
 
@@ -69,7 +70,7 @@ def _range(column: str, low: float | None, high: float | None, says: str) -> Exp
     most = sys.float_info.max if high is None else high
     kwargs = {"column": column, "min_value": low, "max_value": most}
     bounds = [f"{column} > {most}", *([] if low is None else [f"{column} < {low}"])]
-    return Expectation("expect_column_values_to_be_between", kwargs, says, broken=" or ".join(bounds))
+    return Expectation(BETWEEN, kwargs, says, broken=" or ".join(bounds))
 
 
 def one_of(column: str, values: Iterable[str | bool]) -> Expectation:
@@ -227,7 +228,7 @@ class Suite:
 
     def _with_nan(self, expectation: Expectation) -> Expectation:
         column = expectation.kwargs.get("column")
-        if column not in self.nan_allowed or expectation.type != "expect_column_values_to_be_between":
+        if column not in self.nan_allowed or expectation.type != BETWEEN:
             return expectation
         condition = {"row_condition": f"not isnan({column})", "condition_parser": "spark"}
         broken = f"not isnan({column}) and ({expectation.broken})" if expectation.broken else None

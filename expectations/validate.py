@@ -156,6 +156,9 @@ def _rows(
             profile = to_pandas(spark.sql(sql))
     by_count = _run_on_profile(context, suite, "rows", of_counts(expectations), counted(suite, profile), [])
     broken = [position for position, result in enumerate(by_count) if not result.success]
+    for position, result in enumerate(by_count):
+        # Data Docs show what was expected of the rows, not of their counts.
+        result.expectation_config = _declared(expectations[position])
     if not broken:
         return by_count, []
     rows = checked_rows(spark, suite, version, asked.wanted)
@@ -165,11 +168,20 @@ def _rows(
         if result.success:
             raise LakehouseError(
                 f"{suite.table}: rows break “{each.says}”, and Great Expectations finds none",
-                "compare the expectation's `broken` in its suite with what it checks",
+                "check again, as a delivery may have been superseded meanwhile; if it says the same, compare "
+                "the expectation's `broken` in its suite with what it checks",
             )
     failures = row_failures(suite, version, chosen, rows, in_detail)
     named = dict(zip(broken, in_detail, strict=True))
     return [named.get(position, result) for position, result in enumerate(by_count)], failures
+
+
+def _declared(expectation: Expectation) -> Any:
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    return ExpectationConfiguration(
+        type=expectation.type, kwargs=dict(expectation.kwargs), description=expectation.says
+    )
 
 
 def _run_on_rows(

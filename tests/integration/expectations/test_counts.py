@@ -38,7 +38,8 @@ ROWS = """
 def suite(spark, schema) -> Suite:
     spark.sql(
         f"create table {schema}.odd using delta as "
-        f"select * from values {ROWS} as odd (flight_date, flight_id, carrier, delay_minutes, share)"
+        f"select *, 'b1' as _batch_id from values {ROWS} "
+        "as odd (flight_date, flight_id, carrier, delay_minutes, share)"
     )
     return Suite(
         table=f"{schema}.odd",
@@ -61,13 +62,20 @@ def suite(spark, schema) -> Suite:
     )
 
 
-@pytest.mark.parametrize("nan_allowed", [(), ("share",)])
-def test_the_rows_counted_are_those_that_great_expectations_finds(spark, suite, nan_allowed) -> None:
-    suite = replace(suite, nan_allowed=nan_allowed)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"nan_allowed": ("share",)},
+        {"quarantines": True, "rules": {"is_early": "coalesce(delay_minutes, 0) < 100"}},
+    ],
+)
+def test_the_rows_counted_are_those_that_great_expectations_finds(spark, suite, change) -> None:
+    suite = replace(suite, **change)
     version = current_version(spark, suite.table)
     counts = counted(suite, profile_by_day(spark, suite, version, None)).iloc[0].tolist()
 
-    # Rules are columns that the validator adds: they stay as they are, and are asked by rows.
+    # One expectation that SQL cannot count: Great Expectations is asked for all of them.
     uncountable = Expectation("expect_column_to_exist", {"column": "share"}, "share is a column")
     alone = replace(suite, rows=(*suite.rows, uncountable))
     assert not is_countable(alone)
@@ -82,6 +90,31 @@ def test_the_rows_counted_are_those_that_great_expectations_finds(spark, suite, 
         else:
             assert count == seen, expectation.says
     assert sum(count > 0 for count in counts) > len(counts) / 2
+
+
+def test_a_table_without_days_is_counted_as_a_whole_and_data_docs_show_what_was_expected(
+    spark, suite
+) -> None:
+    suite = replace(suite, day=None, rows=(*not_null("delay_minutes"), *not_null("flight_id")), rules={})
+    spark.sql(f"update {suite.table} set flight_id = 'A3' where flight_id is null")
+    found = validate(docs.context(), spark, suite, current_version(spark, suite.table))
+    assert [failure.unexpected for failure in found.failures] == [1]
+    assert [(result.success, result.expectation_config.kwargs["column"]) for result in found.raw] == [
+        (False, "delay_minutes"),
+        (True, "flight_id"),
+    ]
+
+
+def test_a_range_of_texts_is_an_error_as_great_expectations_has_none(spark, suite) -> None:
+    spark.sql(
+        f"create table {suite.table}_texts using delta as select 'A1' as flight_id, '5' as delay_minutes"
+    )
+    suite = replace(
+        suite, table=f"{suite.table}_texts", day=None, rows=(between("delay_minutes", 0, 9),), rules={}
+    )
+    suite = replace(suite, key=("flight_id",))
+    with pytest.raises(LakehouseError, match="could not be computed"):
+        validate(docs.context(), spark, suite, current_version(spark, suite.table))
 
 
 def test_a_condition_that_says_something_else_than_its_expectation_is_an_error(spark, suite) -> None:

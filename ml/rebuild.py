@@ -61,7 +61,8 @@ def rebuilt(
             sources,
             keep=keep,
             bronze=sources[0].name.partition(".")[0],
-            variables={"predictions_schema": schema},
+            # Not the target's own schema: a source's is never built into.
+            variables={"predictions_schema": f"{schema}_bronze"},
             project=project,
             progress=progress,
         ):

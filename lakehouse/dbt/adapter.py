@@ -156,6 +156,17 @@ def install() -> None:
         found = local_description(self, relation)
         if found is None:
             return described(self, relation)
-        return [SparkColumn(column=each["name"], dtype=each["type"]) for each in found["columns"]]
+        return [
+            SparkColumn(
+                column=each["name"],
+                dtype=each["type"],
+                # The catalog of `dbt docs generate` is made of these.
+                column_index=position,
+                table_schema=relation.schema,
+                table_name=relation.name,
+                table_type=relation.type,
+            )
+            for position, each in enumerate(found["columns"])
+        ]
 
     SparkAdapter.get_columns_in_relation = available(get_columns_in_relation)

@@ -189,9 +189,7 @@ def test_upstream_bounds_a_day_from_both_sides_and_an_unfinished_day_passes(
     group by flight_date
     """
     declared(flights(table, expected_rows=ExpectedRows(sql, "each flight of upstream")))
-    note = (
-        '{"days": "all", "read": {"upstream": {"version": 1}}, "frontier": {"until": "%s", "day": "%s"}}'
-    )
+    note = '{"days": "all", "read": {"upstream": {"version": 1}}, "frontier": {"until": "%s", "day": "%s"}}'
 
     def built(until: date, *rows: tuple[str, date, int]) -> None:
         noted = note % (f"{until} 05:00:00", until)

@@ -1,4 +1,4 @@
-"""Gates see what is lost, unchecked, half checked, corrected or overridden, and say which rows."""
+"""Gates see what is unchecked, half checked, corrected or overridden, and say which rows."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,64 +12,20 @@ from typer.testing import CliRunner
 from commands.app import build
 from expectations import gate
 from expectations.suite import (
-    ExpectedRows,
-    Gate,
     Profile,
     Suite,
-    at_least,
     at_most,
-    between,
-    day_column,
     delivery_day,
-    not_null,
     unique,
 )
 from lakehouse.delta.gate_results import passed_version, states
 from lakehouse.delta.table import current_version
 from lakehouse.errors import LakehouseError
 from tests.faults.engine_helpers import start
+from tests.faults.gate_helpers import FIRST, SECOND, THIRD, add, flights, make
 
 # Real processes, engines and gates: minutes, not seconds.
 pytestmark = pytest.mark.slow
-
-FIRST, SECOND, THIRD = date(2013, 1, 1), date(2013, 1, 2), date(2013, 1, 3)
-
-
-@pytest.fixture
-def declared(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Make the gates consist of these suites."""
-
-    def declare(*suites: Suite) -> None:
-        def declared_suites(_: Gate) -> tuple[Suite, ...]:
-            return suites
-
-        monkeypatch.setattr(gate, "suites_of", declared_suites)
-
-    return declare
-
-
-def flights(table: str, **more: object) -> Suite:
-    """A suite of a table of flights: flight_id, flight_date, delay_minutes."""
-    return Suite(
-        table=table,
-        gate="features",
-        key=("flight_id",),
-        day=day_column("flight_date"),
-        rows=(unique("flight_id"), between("delay_minutes", -120, 2880)),
-        daily=Profile(expectations=(at_most("row_count", 3),)),
-        **more,  # pyright: ignore[reportArgumentType]
-    )
-
-
-def make(spark: SparkSession, table: str, *rows: tuple[str, date, int]) -> str:
-    spark.sql(f"create table {table} (flight_id string, flight_date date, delay_minutes int) using delta")
-    add(spark, table, *rows)
-    return table
-
-
-def add(spark: SparkSession, table: str, *rows: tuple[str, date, int]) -> None:
-    values = ", ".join(f"('{key}', date'{day}', {delay})" for key, day, delay in rows)
-    spark.sql(f"insert into {table} values {values}")
 
 
 def test_rows_that_no_check_looked_at_stop_by_name_unless_others_are_read(
@@ -143,74 +99,6 @@ def test_a_killed_check_is_red_until_a_check_ends(
     assert outcome.results[0].days == (FIRST, SECOND)
     gate.require_passed(spark, "features")
     assert passed_version(spark, table) == current_version(spark, table)
-
-
-def test_a_day_whose_rows_are_gone_fails_asked_for_or_not(
-    spark: SparkSession, schema: str, declared: Callable[..., None]
-) -> None:
-    table = make(spark, f"{schema}.lost_{schema}", ("AA1", FIRST, 5))
-    add(spark, table, ("AA2", SECOND, 5))
-    add(spark, table, ("AA3", THIRD, 5))
-    declared(flights(table))
-    assert gate.check(spark, "features").passed
-    spark.sql(f"delete from {table} where flight_date = date'{SECOND}'")
-
-    # Nobody asks for the day: its file went.
-    (result,) = gate.check(spark, "features", [THIRD]).results
-    assert result.days == (SECOND, THIRD)
-    assert [(each.expectation, each.days) for each in result.failures] == [("the day has rows", (SECOND,))]
-    with pytest.raises(LakehouseError, match=r"the day has rows: 1 day, such as .*2013-01-02"):
-        gate.release(spark, "features")
-    # All rows are looked at: the day is known from the checks before.
-    (result,) = gate.check(spark, "features").results
-    assert [each.days for each in result.failures] == [(SECOND,)]
-    # A day that nothing was ever heard of is as empty, when it is asked for.
-    asked = date(2013, 2, 1)
-    (result,) = gate.check(spark, "features", [asked]).results
-    assert asked in result.days and [each.days for each in result.failures] == [(asked,)]
-    assert [row.day for row in states(spark, [table])[table].stopping] == [None, SECOND, asked]
-
-    declared(flights(table, may_be_empty=True))
-    assert gate.check(spark, "features").passed
-
-
-def test_upstream_bounds_a_day_from_both_sides_and_an_unfinished_day_passes(
-    spark: SparkSession, schema: str, declared: Callable[..., None]
-) -> None:
-    upstream = make(spark, f"{schema}.upstream", ("AA1", FIRST, 1), ("AA2", FIRST, 1), ("AA3", SECOND, 1))
-    table = make(spark, f"{schema}.counted_{schema}", ("AA1", FIRST, 5), ("AA2", FIRST, 5))
-    sql = f"""
-    select
-        flight_date as day,
-        count(*) as least_rows,
-        count(*) as most_rows
-    from {{{upstream}}}
-    where flight_date < {{until_day}}
-    group by flight_date
-    """
-    declared(flights(table, expected_rows=ExpectedRows(sql, "each flight of upstream")))
-    note = '{"days": "all", "read": {"upstream": {"version": 1}}, "frontier": {"until": "%s", "day": "%s"}}'
-
-    def built(until: date, *rows: tuple[str, date, int]) -> None:
-        noted = note % (f"{until} 05:00:00", until)
-        spark.conf.set("spark.databricks.delta.commitInfo.userMetadata", noted)
-        add(spark, table, *rows)
-        spark.conf.unset("spark.databricks.delta.commitInfo.userMetadata")
-
-    built(SECOND, ("AA9", THIRD, 1))
-    # The second day is not over, and the third is not known upstream: nothing is expected of them.
-    assert gate.check(spark, "features", [FIRST, SECOND]).passed
-    built(THIRD, ("AA8", THIRD, 1))
-    # Nobody asked for the second day; upstream has it, and it is complete by now.
-    (result,) = gate.check(spark, "features", [THIRD]).results
-    assert [(each.expectation, each.days) for each in result.failures] == [
-        ("no row is missing: each flight of upstream", (SECOND,))
-    ]
-    built(THIRD, ("AA3", SECOND, 1), ("AA4", FIRST, 1))
-    (result,) = gate.check(spark, "features", [SECOND]).results
-    assert [(each.expectation, each.days) for each in result.failures] == [
-        ("no row is too many: each flight of upstream", (FIRST,))
-    ]
 
 
 def test_an_override_lets_through_what_it_showed_as_long_as_the_rows_are_the_same(
@@ -328,39 +216,6 @@ def test_a_red_table_stops_only_what_reads_it(
     with pytest.raises(LakehouseError, match="does not check nowhere"):
         gate.require_passed(spark, "features", tables=["nowhere"])
     assert [result.table.name for result in gate.check(spark, "features", tables=[good]).results] == [good]
-
-
-def test_nan_is_no_value_unless_the_suite_declares_it(
-    spark: SparkSession, schema: str, declared: Callable[..., None]
-) -> None:
-    table = f"{schema}.nan_{schema}"
-    spark.sql(
-        f"create table {table} using delta as select 'AA1' as id, date'{FIRST}' as day, "
-        "double('NaN') as gone, double('NaN') as low, double('NaN') as between_them, double('NaN') as fine"
-    )
-    suite = Suite(
-        table=table,
-        gate="features",
-        key=("id",),
-        day=day_column("day"),
-        rows=(
-            *not_null("gone", "fine"),
-            at_least("low", 0),
-            between("between_them", 0, 1),
-            at_least("fine", 0),
-        ),
-        daily=Profile({"mean": "avg(low)"}, (at_least("mean", 0),)),
-        nan_allowed=("fine",),
-    )
-    declared(suite)
-    (result,) = gate.check(spark, "features").results
-    assert sorted(each.expectation for each in result.failures) == [
-        "between_them lies between 0 and 1",
-        "gone is there",
-        "low is at least 0",
-        "mean is at least 0",
-    ]
-    assert all(each.days == (FIRST,) for each in result.failures)
 
 
 def test_bronze_publishes_nothing(spark: SparkSession) -> None:

@@ -63,12 +63,15 @@ FAILS_WITHOUT_US = {
     "TestEmptySeedFlag::test_build_empty_with_seed": "`dbt build --empty` loads all rows of a seed there",
 }
 
+# So many tests of dbt-tests-adapter 1.20.0 pass.
+PASS = 42
+
 
 def test_what_dbts_suite_finds_is_known_with_its_reason(_engine: None, tmp_path: Path) -> None:
     failed, passed = suite(tmp_path, ours=True)
     assert failed == set(FAILS_ANYWAY) | set(FAILS_BY_DESIGN)
     assert passed >= set(FAILS_WITHOUT_US)
-    assert len(passed) > 2 * len(failed)
+    assert len(passed) >= PASS, "tests of the suite are no longer collected"
 
 
 def suite(folder: Path, *, ours: bool) -> tuple[set[str], set[str]]:

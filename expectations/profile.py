@@ -14,6 +14,7 @@ from expectations.counts import count_columns, is_countable
 from expectations.days import DaysToCheck
 from expectations.suite import MISSING_ROWS, SURPLUS_ROWS, DayOf, Profile, Suite, within_days
 from lakehouse.delta.table import TableVersion
+from lakehouse.engine.query import query
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def profile_by_day(
     where = rows_of(suite, days)
     sql = profile_sql(suite, suite.daily or Profile(), version, suite.day, where, counts=is_countable(suite))
     with fitting(suite):
-        found = to_pandas(spark.sql(sql))
+        found = to_pandas(query(spark, sql))
     if suite.quarantines and suite.day is not None:
         broken = found[(found["accepted_rows"] < found["row_count"]) & found["day"].notna()]
         if len(broken):
@@ -105,7 +106,8 @@ def _latest_shares(
 ) -> dict[date, float]:
     """By day, the share of rows that break a rule, of the rows that no later batch of the day says again."""
     key = ", ".join(column for column in suite.key if column != "_batch_id")
-    rows = spark.sql(
+    rows = query(
+        spark,
         f"""
         with ranked as (
             select
@@ -116,7 +118,7 @@ def _latest_shares(
             where {rows_of(suite, days)}
         )
         select day, 1 - count_if(is_accepted) / count(*) as share from ranked where nth = 1 group by day
-        """
+        """,
     ).collect()
     return {row["day"]: float(row["share"]) for row in rows}
 

@@ -109,6 +109,18 @@ def holds(name: str, claim: str) -> Expectation:
 
 
 @dataclass(frozen=True)
+class StoredDay:
+    """How a stored column tells a row's day, so that a file's least and greatest value tell its days.
+
+    Args:
+        day_of: the day of a value, never earlier for a greater one; None where it cannot be read from it.
+    """
+
+    column: str
+    day_of: Callable[[object], date | None]
+
+
+@dataclass(frozen=True)
 class DayOf:
     """On which local day a row of a table falls.
 
@@ -116,15 +128,21 @@ class DayOf:
         sql: the day, an expression of type date.
         within: given the first and last day of a range, a condition on stored columns that every row of these
             days meets, from which Delta can skip files.
+        stored: the column that tells it by itself, if there is one.
     """
 
     sql: str
     within: Callable[[date, date], str]
+    stored: StoredDay | None = None
 
 
 def day_column(column: str) -> DayOf:
     """A column holds the day."""
-    return DayOf(column, lambda first, last: f"{column} between date'{first}' and date'{last}'")
+    return DayOf(
+        column,
+        lambda first, last: f"{column} between date'{first}' and date'{last}'",
+        StoredDay(column, lambda value: value if isinstance(value, date) else None),
+    )
 
 
 def local_day(column: str, zone: str) -> DayOf:
@@ -145,7 +163,16 @@ def delivery_day(source: str) -> DayOf:
         lambda first, last: (
             f"_batch_id >= '{source}_{first}' and _batch_id < '{source}_{last + timedelta(days=1)}'"
         ),
+        StoredDay("_batch_id", lambda value: _day_in(str(value), len(source) + 1)),
     )
+
+
+def _day_in(text: str, position: int) -> date | None:
+    """The day that stands there; None where none does, as Delta cuts long texts in its statistics."""
+    try:
+        return date.fromisoformat(text[position : position + 10])
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True)

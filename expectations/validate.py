@@ -22,6 +22,7 @@ from expectations.failures import (
 from expectations.profile import fitting, profile_by_day, profile_sql, rows_of, to_pandas, with_due_days
 from expectations.suite import NOT_NULL, Expectation, Profile, Suite
 from lakehouse.delta.table import TableVersion
+from lakehouse.engine.query import query
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def validate(
     if suite.whole is not None:
         with fitting(suite):
             sql = profile_sql(suite, suite.whole, version, None, rows_of(suite, None))
-            whole = to_pandas(spark.sql(sql))
+            whole = to_pandas(query(spark, sql))
         of_whole = _run_on_profile(context, suite, "whole", suite.whole.expectations, whole, [])
         failures += [replace(failure_of(result), days=()) for result in failed_results(of_whole)]
         results += of_whole
@@ -153,7 +154,7 @@ def _rows(
     if profile is None:
         sql = profile_sql(suite, Profile(), version, None, rows_of(suite, asked.wanted), counts=True)
         with fitting(suite):
-            profile = to_pandas(spark.sql(sql))
+            profile = to_pandas(query(spark, sql))
     by_count = _run_on_profile(context, suite, "rows", of_counts(expectations), counted(suite, profile), [])
     broken = [position for position, result in enumerate(by_count) if not result.success]
     for position, result in enumerate(by_count):

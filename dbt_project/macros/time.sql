@@ -22,3 +22,20 @@
 {% macro usual_duration_minutes(distance_miles) -%}
   cast({{ distance_miles }} * 10 div 76 + 50 as int)
 {%- endmacro %}
+
+{#- The last instant of the grid that is not later than an instant; a grid's hour is one of UTC. -#}
+{% macro last_grid_instant(instant) -%}
+  timestamp_seconds(unix_seconds({{ instant }}) div {{ var('grid_minutes', 15) * 60 }} * {{ var('grid_minutes', 15) * 60 }})
+{%- endmacro %}
+
+{#- 3 in the morning of a local day, in UTC: later than the clock changes. -#}
+{% macro morning(date) -%}
+  to_utc_timestamp(
+            cast({{ date }} as timestamp) + interval 3 hours, '{{ var("time_zone", "America/New_York") }}'
+        )
+{%- endmacro %}
+
+{#- The last such morning that is not later than an instant. -#}
+{% macro last_morning(instant) -%}
+  {{ morning('to_date(' ~ local_time(instant) ~ ' - interval 3 hours)') }}
+{%- endmacro %}

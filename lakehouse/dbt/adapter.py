@@ -66,6 +66,7 @@ class BuildForMacros:
         self.delivered_until = _told_by_dbt(build.delivered_until)
         self.days_of = _told_by_dbt(build.days_of)
         self.in_days = _told_by_dbt(build.in_days)
+        self.first_day = _told_by_dbt(build.first_day)
         self.plan = _told_by_dbt(build.plan)
         self.days_built = _told_by_dbt(build.days_built)
         self.preview = _told_by_dbt(build.preview)

@@ -166,6 +166,11 @@ class Build:
         plan = self._plan_of(model, full_refresh)
         return "true" if plan.everything else dates_between(column, plan.ranges)
 
+    def first_day(self, model: Node, full_refresh: bool) -> str | None:
+        """The first of the days that are computed; None where all are, or none is."""
+        plan = self._plan_of(model, full_refresh)
+        return None if plan.everything or plan.is_idle else plan.ranges[0][0].isoformat()
+
     def plan(self, model: Node, full_refresh: bool) -> dict[str, Any]:
         """What is computed of a model, for its materialization."""
         plan = self._plan_of(model, full_refresh)
@@ -176,6 +181,8 @@ class Build:
             "note": None if self._asked.empty else json.dumps(plan.note, sort_keys=True),
             "summary": _summary(plan),
             "sql_changed": plan.built_with is not None,
+            # The same SQL made the table, of inputs that were not made anew since.
+            "columns_known": plan.built_with is None and not plan.everything and not self._asked.empty,
         }
 
     def days_built(self, schema: str, name: str) -> str:

@@ -1,7 +1,7 @@
 """The data files and columns of a table, as Delta's log has them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,7 +12,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from lakehouse.delta.table import local_folder
+from lakehouse.delta.table import TableVersion, local_folder
 
 DayRange = tuple[date, date]
 
@@ -61,6 +61,32 @@ def may_hold(action: Mapping[str, Any], day: str, ranges: Sequence[DayRange]) ->
     """Whether a file may hold rows of the days, by its statistics; one without them may hold any."""
     low, high = action.get(f"min.{day}"), action.get(f"max.{day}")
     return low is None or high is None or any(first <= high and low <= last for first, last in ranges)
+
+
+def file_bounds(
+    version: TableVersion, column: str, names: Collection[str]
+) -> list[tuple[object, object]] | None:
+    """The least and the greatest value of a column in some of a version's files, by their statistics.
+
+    Returns:
+        None where the table has no folder here, or a file says nothing of the column, or holds NULLs in it.
+    """
+    folder = local_folder(version.name)
+    if folder is None:
+        return None
+    actions = pa.table(DeltaTable(folder, version=version.version).get_add_actions(flatten=True))
+    wanted = [f"{part}.{column}" for part in ("min", "max", "null_count")]
+    if not set(wanted) <= set(actions.column_names):
+        return None
+    found: dict[str, tuple[object, object]] = {}
+    for action in actions.select(["path", *wanted]).to_pylist():
+        name = unquote(str(action["path"])).rpartition("/")[2]
+        low, high, nulls = (action[each] for each in wanted)
+        if name in names:
+            if low is None or high is None or nulls != 0:
+                return None
+            found[name] = (low, high)
+    return list(found.values()) if found.keys() == set(names) else None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.delta.table import create_table, is_conflict, local_folder, sql_text, table_exists
+from lakehouse.engine.query import query
 from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
@@ -66,7 +67,8 @@ class StateTable:
         offered = spark.createDataFrame(pa.Table.from_pylist([dict(row) for row in rows], self._schema))
         # What is known to be there need not be looked at again: Delta skips the files before it.
         known = self._known_sequence()
-        numbered = spark.sql(
+        numbered = query(
+            spark,
             f"""
             select
                 offered.*,

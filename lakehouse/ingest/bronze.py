@@ -18,6 +18,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.delta.table import create_table, is_conflict, sql_text
+from lakehouse.engine.query import query
 from lakehouse.engine.server import is_ours
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
@@ -126,7 +127,8 @@ def append_once(
     same = key or {"_batch_id": "_batch_id"}
     held = ", ".join(f"{sql} as {column}" for column, sql in same.items())
     with _as_dataframe(spark, rows) as offered:
-        missing = spark.sql(
+        missing = query(
+            spark,
             f"""
             select /*+ broadcast(held) */ offered.*
             from {{offered}} as offered
@@ -158,7 +160,8 @@ def _batches(rows: pa.Table) -> list[str]:
 
 def held_batches(spark: SparkSession, name: str, condition: str) -> dict[str, HeldBatch]:
     """What a table holds of the batches that a SQL condition selects, by batch id."""
-    found = spark.sql(
+    found = query(
+        spark,
         f"""
         select
             _batch_id,
@@ -168,7 +171,7 @@ def held_batches(spark: SparkSession, name: str, condition: str) -> dict[str, He
         from {name}
         where {condition}
         group by _batch_id
-        """
+        """,
     ).toArrow()
     return {
         row["_batch_id"]: HeldBatch(row["digest"], row["ingested_at"], row["row_count"])

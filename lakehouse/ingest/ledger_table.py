@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from lakehouse.delta.table import table_exists
+from lakehouse.engine.query import query
 from lakehouse.engine.state import exclusive
 from lakehouse.ingest.bronze import (
     TECHNICAL_COLUMNS,
@@ -135,7 +136,7 @@ def frontiers(
     names = [source.name for source in sources if source.arrives != "snapshot"]
     if not names:
         return []
-    found = spark.sql(frontier_sql(f"{schema}.{DELIVERIES}", names, declared)).toArrow().to_pylist()
+    found = query(spark, frontier_sql(f"{schema}.{DELIVERIES}", names, declared)).toArrow().to_pylist()
     by_name = {row["source"]: row for row in found}
     return [_frontier(by_name[name], declared[name].time_zone) for name in names]
 

@@ -15,7 +15,7 @@ from lakehouse.dbt.project import manifest
 from lakehouse.engine.session import spark_session
 from orchestration.partitions import DAYS, ONE_RUN
 from orchestration.requirements import require, sources_read
-from orchestration.resources import EVERY_ROW, EngineDbt
+from orchestration.resources import EngineDbt, left_out
 from orchestration.translator import Translator, table_key
 from orchestration.writing import writing
 
@@ -32,7 +32,7 @@ def _dbt_definition(tag: str, gates: tuple[Gate, ...]) -> dg.AssetsDefinition:
     @dbt_assets(
         manifest=manifest(),
         select=f"tag:{tag}",
-        exclude=EVERY_ROW,
+        exclude=left_out(),
         name=f"dbt_{tag}",
         dagster_dbt_translator=Translator(),
         partitions_def=DAYS,

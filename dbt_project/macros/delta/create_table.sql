@@ -10,8 +10,8 @@
   {%- set plan = day_plan() -%}
   {%- if language != 'sql' or config.get('file_format', 'delta') != 'delta' -%}
     {{ dbt.spark__create_table_as(temporary, relation, compiled_code, language) }}
-  {%- elif temporary and plan and plan.is_idle and not plan.sql_changed and not flags.EMPTY -%}
-    {#- Nothing is computed: what the table holds says enough of its columns. -#}
+  {%- elif temporary and plan and plan.columns_known and not flags.EMPTY -%}
+    {#- All that a view of the rows would tell are columns, and they are the table's. -#}
     {{ create_temporary_view(relation, 'select * from ' ~ this ~ ' where false') }}
   {%- elif temporary -%}
     {{ create_temporary_view(relation, compiled_code) }}

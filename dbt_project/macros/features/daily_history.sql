@@ -1,8 +1,9 @@
 {#-
   How flights of an entity arrived on the days before, once a day: at 3 in the morning, when the day before has landed.
 
-  Each flight counts once, on the first morning on which its arrival was known (int_flight_outcomes). Counts are summed
-  by entity and morning, then over windows of mornings. All are integers, so no order of adding matters.
+  Each flight counts once, on the first morning on which its arrival was known (int_flight_outcomes), and is taken away
+  again when it leaves a window: a window's count is the sum of all changes so far. All are integers, so no order of
+  adding matters.
 
   Args:
     keys: columns of int_flights and int_flight_outcomes that make the entity, as ['dest_code', 'departure_band'].
@@ -15,6 +16,12 @@
 -#}
 {% macro daily_history(keys, days) -%}
 {%- set counts = ['flights', 'late', 'delay'] -%}
+{%- set names = [] -%}
+{%- for day_count in days -%}
+  {%- for count in counts -%}
+    {%- do names.append({'name': count ~ '_' ~ day_count ~ 'd', 'of': count, 'days': day_count}) -%}
+  {%- endfor -%}
+{%- endfor -%}
 entity_days as (
     select distinct
         {{ keys | join(',\n        ') }},
@@ -26,20 +33,52 @@ facts as (
     select
         {{ keys | join(',\n        ') }},
         -- Known by 3:00 of a day, it counts on that day, else on the next.
-        date_add(to_date({{ local_time('known_at') }} - interval 3 hours - interval 1 microsecond), 1) as as_of_date,
+        date_add(to_date({{ local_time('known_at') }} - interval 3 hours - interval 1 microsecond), 1) as counts_on,
         1 as flights,
         int(arr_delay_minutes >= 15) as late,
-        greatest(-30, least(120, arr_delay_minutes)) as delay,
-        0 as is_asked
+        greatest(-30, least(120, arr_delay_minutes)) as delay
     from {{ days_of('int_flight_outcomes', reads_back=days | max) }}
+),
+
+-- A flight enters all windows on its morning, and leaves that of N days N days later.
+changes as (
+    select
+        {{ keys | join(',\n        ') }},
+        stack(
+            {{ days | length + 1 }},
+
+            counts_on,
+            {{ names | map(attribute='of') | join(', ') }}
+            {%- for day_count in days %},
+
+            date_add(counts_on, {{ day_count }}),
+            {%- for count_name in names %}
+            {{ '-' ~ count_name.of if count_name.days == day_count else '0' }}{{ ',' if not loop.last }}
+            {%- endfor %}
+            {%- endfor %}
+        ) as (as_of_date, {{ names | map(attribute='name') | join(', ') }})
+    from facts
+),
+
+-- What changed before the first morning that is asked for is one sum on it.
+by_entity as (
+    select
+        {{ keys | join(',\n        ') }},
+        {{ within_asked_days('as_of_date') }} as as_of_date,
+        {%- for count_name in names %}
+        sum({{ count_name.name }}) as {{ count_name.name }},
+        {%- endfor %}
+        0 as is_asked
+    from changes
+    group by {{ keys | join(', ') }}, {{ within_asked_days('as_of_date') }}
     union all
     select
         {{ keys | join(',\n        ') }},
         as_of_date,
-        0 as flights,
-        0 as late,
-        0 as delay,
-        1 as is_asked
+        {%- for _ in names %}
+        0,
+        {%- endfor %}
+        1
     from entity_days
 ),
 
@@ -49,11 +88,11 @@ mornings as (
         {{ keys | join(',\n        ') }},
         as_of_date,
         grouping({{ keys[0] }}) as is_overall,
-        {%- for count in counts %}
-        sum({{ count }}) as {{ count }},
+        {%- for count_name in names %}
+        sum({{ count_name.name }}) as {{ count_name.name }},
         {%- endfor %}
         max(is_asked) as is_asked
-    from facts
+    from by_entity
     group by grouping sets (({{ keys | join(', ') }}, as_of_date), (as_of_date))
 ),
 
@@ -63,33 +102,21 @@ windows as (
         as_of_date,
         is_overall,
         is_asked,
-        {%- for day_count in days %}
-        {%- set last_day_count = loop.last %}
-        {%- for count in counts %}
-        sum({{ count }}) over last_{{ day_count }}d as {{ count }}_{{ day_count }}d
-        {{- ',' if not (loop.last and last_day_count) }}
-        {%- endfor %}
+        {%- for count_name in names %}
+        sum({{ count_name.name }}) over so_far as {{ count_name.name }}{{ ',' if not loop.last }}
         {%- endfor %}
     from mornings
-    window
-        {%- for day_count in days %}
-        last_{{ day_count }}d as (
-            partition by is_overall, {{ keys | join(', ') }} order by unix_date(as_of_date)
-            range between {{ day_count - 1 }} preceding and current row
-        ){{ ',' if not loop.last }}
-        {%- endfor %}
+    window so_far as (
+        partition by is_overall, {{ keys | join(', ') }} order by as_of_date
+        rows between unbounded preceding and current row
+    )
 ),
 
 with_overall as (
     select
         *,
         max(if(is_overall = 1, struct(
-            {%- for day_count in days %}
-            {%- set last_day_count = loop.last %}
-            {%- for count in counts %}
-            {{ count }}_{{ day_count }}d{{ ',' if not (loop.last and last_day_count) }}
-            {%- endfor %}
-            {%- endfor %}
+            {{ names | map(attribute='name') | join(',\n            ') }}
         ), null)) over (partition by as_of_date) as overall
     from windows
 ),
@@ -101,13 +128,9 @@ daily_history as (
         {%- endfor %}
         {{ morning('entities.as_of_date') }} as as_of,
         entities.as_of_date,
-        {%- for day_count in days %}
-        {%- set last_day_count = loop.last %}
-        {%- for count in counts %}
-        entities.{{ count }}_{{ day_count }}d,
-        entities.overall.{{ count }}_{{ day_count }}d as all_{{ count }}_{{ day_count }}d
-        {{- ',' if not (loop.last and last_day_count) }}
-        {%- endfor %}
+        {%- for count_name in names %}
+        entities.{{ count_name.name }},
+        entities.overall.{{ count_name.name }} as all_{{ count_name.name }}{{ ',' if not loop.last }}
         {%- endfor %}
     from with_overall as entities
     where
@@ -116,13 +139,6 @@ daily_history as (
         -- A delivery until an instant holds what became known before it, not at it.
         and {{ morning('entities.as_of_date') }} < {{ delivered_until() }}
 )
-{%- endmacro %}
-
-{#- 3 in the morning of a local day, in UTC: later than the clock changes. -#}
-{% macro morning(date) -%}
-  to_utc_timestamp(
-            cast({{ date }} as timestamp) + interval 3 hours, '{{ var("time_zone", "America/New_York") }}'
-        )
 {%- endmacro %}
 
 {#-

@@ -11,7 +11,10 @@
 -#}
 {% macro planned_flights(name, keys) -%}
 {%- set of_the_day = 'partition by ' ~ (keys + ['flight_date']) | join(', ') -%}
-        cast(count(*) over ({{ of_the_day }}) as int) as {{ name }}_planned_day,
+        {#- In the order of the others: they share its sort. #}
+        cast(count(*) over (
+            {{ of_the_day }} order by sched_dep_at rows between unbounded preceding and unbounded following
+        ) as int) as {{ name }}_planned_day,
         cast(count(*) over (
             {{ of_the_day }} order by sched_dep_at
             range between interval 60 minutes preceding and interval 1 minute preceding

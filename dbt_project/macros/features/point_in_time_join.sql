@@ -5,7 +5,7 @@
   One union, one sort, one pass, however many tables and keys: each row of the spine stands once for each key that it
   has, beside the feature rows of all tables, and takes the last row of its key before it. O(N log N) however many rows
   a key has, where a range join pairs them all; and the spine is read once, where a join for each key reads and plans
-  it as often.
+  it as often. A table with rows at the instants of a grid needs no sort (`at`).
 
   Args:
     spine: relation or CTE; all its columns are kept.
@@ -20,6 +20,8 @@
             time_as   name of that time in the result, for the known_by test
             columns   {column: name in the result}, or a list of columns
             max_age   SQL interval, as 'interval 6 hours': older rows count as unknown (optional)
+            at        SQL over the spine for the one instant at which the table has the row that counts, if it has any;
+                      no two rows share it and a key. Joined by equality (optional)
 
   Rules:
     - A feature row at exactly the spine's instant is known.
@@ -29,6 +31,52 @@
     - A spine row without a key, or without a feature row young enough, gets NULLs.
 -#}
 {% macro point_in_time_join(spine, spine_key, spine_time, joins) -%}
+  {%- set sorted_joins, matched, instants = [], [], [] -%}
+  {%- for join in joins -%}
+    {%- do sorted_joins.append({'keys': join['keys'], 'features': join.features | rejectattr('at', 'defined') | list}) -%}
+    {%- for feature in join.features | selectattr('at', 'defined') -%}
+      {%- do instants.append(feature['at']) if feature['at'] not in instants -%}
+      {%- do matched.append({'of': feature, 'keys': _named(join['keys']), 'instant': '_instant_' ~ (instants.index(feature['at']) + 1)}) -%}
+    {%- endfor -%}
+  {%- endfor -%}
+  {%- set sorted_joins = sorted_joins | selectattr('features') | list -%}
+  {%- if not matched -%}
+    {{ _last_rows(spine, spine_key, spine_time, sorted_joins) }}
+  {%- else -%}
+  select
+    _known.* except ({% for _ in instants %}_instant_{{ loop.index }}{{ ', ' if not loop.last }}{% endfor %})
+    {%- for feature in matched %}
+    {%- set row = '_match_' ~ loop.index %},
+    {{ row }}.{{ feature.of.time }} as {{ feature.of.time_as }}
+    {%- for column, name in _named(feature.of.columns).items() %},
+    {{ row }}.{{ column }} as {{ name }}
+    {%- endfor %}
+    {%- endfor %}
+  from (
+    select
+      *
+      {%- for instant in instants %},
+      {{ instant }} as _instant_{{ loop.index }}
+      {%- endfor %}
+    from {{ '(' ~ _last_rows(spine, spine_key, spine_time, sorted_joins) ~ ')' if sorted_joins else spine }}
+  ) as _known
+  {%- for feature in matched %}
+  {%- set row = '_match_' ~ loop.index %}
+  left join {{ feature.of['from'] }} as {{ row }}
+    on
+      {%- for own, its in feature['keys'].items() %}
+      _known.{{ own }} = {{ row }}.{{ its }} and
+      {%- endfor %}
+      _known.{{ feature.instant }} = {{ row }}.{{ feature.of.time }}
+      {%- if feature.of.max_age %}
+      and _known.{{ feature.instant }} >= _known.{{ spine_time }} - {{ feature.of.max_age }}
+      {%- endif %}
+  {%- endfor %}
+  {%- endif -%}
+{%- endmacro %}
+
+{#- The tables whose last row is found by the sort. -#}
+{% macro _last_rows(spine, spine_key, spine_time, joins) -%}
   {%- set features = [] -%}
   {%- set widths = [spine_key | length] -%}
   {%- for join in joins -%}

@@ -23,6 +23,15 @@
 {%- endmacro %}
 
 {#-
+  A date as itself, or as the first of the days that this build computes where it lies before that: for what is summed
+  up to each day, of which the days before the first need not be told apart.
+-#}
+{% macro within_asked_days(column) -%}
+  {%- set first = this_build().first_day(model, should_full_refresh()) if plans_days() else none -%}
+  {{- "greatest(" ~ column ~ ", date'" ~ first ~ "')" if first else column -}}
+{%- endmacro %}
+
+{#-
   The frontier of deliveries, as a timestamp: until when every live source has told everything, up to its first gap. A
   delivery until an instant holds what became known before it, not at it.
 -#}

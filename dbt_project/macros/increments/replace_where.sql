@@ -23,7 +23,7 @@
         strategy, source, target, existing, unique_key, incremental_predicates)) -%}
   {%- endif -%}
   {%- set plan = day_plan() -%}
-  {#- The view has the columns of the table by now, and those of the table cost no statement. -#}
+  {#- The rows have the columns of the table by now, and those of the table cost no statement. -#}
   {%- do check_contract(columns_of(target)) -%}
   {%- do check_sql_unchanged(target, plan) -%}
   {%- if plan.is_idle -%}
@@ -36,7 +36,13 @@
     insert into {{ target }}
     with ('userMetadata' = {{ sql_text(plan.note) }})
     replace where {{ plan.condition }}
-    select {{ names | join(', ') }} from {{ source }}
+    select {{ names | join(', ') }} from {% if plan.columns_known and not flags.EMPTY -%}
+    (
+    {{ model.compiled_code }}
+    )
+    {%- else -%}
+    {{ source }}
+    {%- endif %}
   {%- endif -%}
 {%- endmacro %}
 

@@ -25,8 +25,9 @@
 
 with
 
+-- By the day, which is part of every window's key below: none of them moves a row again.
 scheduled_flights as (
-    select * from {{ days_of('int_flights') }}
+    select /*+ repartition(flight_date) */ * from {{ days_of('int_flights') }}
 ),
 
 origin_weather as (
@@ -200,6 +201,7 @@ known as (
                             'from': 'origin_departures',
                             'time': 'as_of',
                             'time_as': 'origin_departures_as_of',
+                            'at': last_grid_instant('predict_at'),
                             'columns': [
                                 'origin_departures_1h',
                                 'origin_departures_3h',
@@ -226,6 +228,7 @@ known as (
                             'from': 'origin_history',
                             'time': 'as_of',
                             'time_as': 'origin_history_as_of',
+                            'at': last_morning('predict_at'),
                             'columns': [
                                 'origin_late_share_1d',
                                 'origin_late_share_3d',
@@ -259,6 +262,7 @@ known as (
                             'from': 'carrier_departures',
                             'time': 'as_of',
                             'time_as': 'carrier_departures_as_of',
+                            'at': last_grid_instant('predict_at'),
                             'columns': [
                                 'carrier_departures_1h',
                                 'carrier_departures_3h',
@@ -291,6 +295,7 @@ known as (
                             'from': 'origin_carrier_departures',
                             'time': 'as_of',
                             'time_as': 'origin_carrier_departures_as_of',
+                            'at': last_grid_instant('predict_at'),
                             'columns': [
                                 'origin_carrier_late_15_share_5h',
                                 'origin_carrier_clipped_delay_minutes_2h',
@@ -304,6 +309,7 @@ known as (
                             'from': 'carrier_history',
                             'time': 'as_of',
                             'time_as': 'carrier_history_as_of',
+                            'at': last_morning('predict_at'),
                             'columns': [
                                 'carrier_delay_minutes_7d',
                                 'carrier_late_excess_7d',
@@ -365,6 +371,7 @@ known as (
                             'from': 'dest_history',
                             'time': 'as_of',
                             'time_as': 'dest_history_as_of',
+                            'at': last_morning('predict_at'),
                             'columns': [
                                 'dest_late_excess_7d',
                                 'dest_late_excess_45d',
@@ -381,6 +388,7 @@ known as (
                             'from': 'route_history',
                             'time': 'as_of',
                             'time_as': 'route_history_as_of',
+                            'at': last_morning('predict_at'),
                             'columns': [
                                 'route_flights_180d',
                                 'route_late_excess_45d',
@@ -397,6 +405,7 @@ known as (
                             'from': 'flight_history',
                             'time': 'as_of',
                             'time_as': 'flight_history_as_of',
+                            'at': last_morning('predict_at'),
                             'columns': [
                                 'flight_flights_30d',
                                 'flight_delay_minutes_7d',

@@ -31,13 +31,23 @@ def queue_as(name: str) -> dict[str, object]:
     return {"from": "pit_queue", "time": "as_of", "time_as": f"{name}_as_of", "columns": columns}
 
 
+# A table with rows at full hours, of which only the last one before an instant counts, if it is young enough.
+LOAD = {
+    "from": "pit_load",
+    "time": "as_of",
+    "time_as": "load_as_of",
+    "columns": ["load"],
+    "max_age": "interval 30 minutes",
+    "at": "date_trunc('hour', at)",
+}
 BY_ONE_KEY = [{"keys": dict(BOTH), "features": [WIND, queue_as("queue")]}]
 # An airline may have the name of an airport.
 BY_SEVERAL_KEYS = [
     *BY_ONE_KEY,
     {"keys": dict(AIRPORT), "features": [queue_as("airport_queue")]},
-    {"keys": dict(AIRLINE), "features": [queue_as("airline_queue")]},
+    {"keys": dict(AIRLINE), "features": [queue_as("airline_queue"), LOAD]},
 ]
+ONLY_AT_AN_INSTANT = [{"keys": dict(AIRLINE), "features": [LOAD]}]
 MAX_AGE = timedelta(hours=3)
 # The hours around both changes of New York's clocks, told in UTC.
 STARTS = (datetime(2013, 3, 10, 5, tzinfo=UTC), datetime(2013, 11, 3, 4, tzinfo=UTC))
@@ -101,6 +111,23 @@ def oracle(
     return (last.known_at, *last.values)
 
 
+def loads() -> st.SearchStrategy[list[Feature]]:
+    """No two rows share key and hour."""
+    hours = instants.map(lambda at: at.replace(minute=0))
+    rows = st.builds(Feature, st.none(), keys, hours, st.tuples(values))
+    return st.lists(rows, max_size=12, unique_by=lambda row: (row.airline, row.known_at))
+
+
+def load_at(row: Spine, table: list[Feature]) -> dict[str, object]:
+    """The row of the airline's at the full hour, unless that is more than half an hour ago."""
+    hour = row.at.replace(minute=0)
+    is_young = row.at - hour <= timedelta(minutes=30)
+    for found in table:
+        if is_young and row.carrier is not None and found.airline == row.carrier and found.known_at == hour:
+            return {"load_as_of": hour, "load": found.values[0]}
+    return {"load_as_of": None, "load": None}
+
+
 def last_queue(
     row: Spine, queue: list[Feature], name: str, keys: tuple[tuple[str, str], ...]
 ) -> dict[str, object]:
@@ -110,9 +137,9 @@ def last_queue(
 
 @pytest.fixture(scope="module")
 def joined_sql(_engine: None, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The join's SQL by one key and by several, as dbt compiles it."""
+    """The join's SQL by one key, by several, and without a sort, as dbt compiles it."""
     folder = tmp_path_factory.mktemp("compiled")
-    return [_compiled(joins, folder) for joins in (BY_ONE_KEY, BY_SEVERAL_KEYS)]
+    return [_compiled(joins, folder) for joins in (BY_ONE_KEY, BY_SEVERAL_KEYS, ONLY_AT_AN_INSTANT)]
 
 
 def _compiled(joins: list[dict[str, object]], folder: Path) -> str:
@@ -134,26 +161,34 @@ SPINE = pa.schema([("number", pa.int64()), ("origin", pa.string()), ("carrier", 
 KEY = [("airport", pa.string()), ("airline", pa.string())]
 WEATHER = pa.schema([*KEY, ("known_at", TIME), ("wind", pa.int64()), ("gust", pa.int64())])
 QUEUE = pa.schema([*KEY, ("as_of", TIME), ("waiting", pa.int64())])
+LOADS = pa.schema([*KEY, ("as_of", TIME), ("load", pa.int64())])
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(spine=spines, weather=features(2), queue=features(1))
+@given(spine=spines, weather=features(2), queue=features(1), load=loads())
 def test_each_row_sees_what_a_naive_search_finds(
     spark: SparkSession,
     joined_sql: list[str],
     spine: list[Spine],
     weather: list[Feature],
     queue: list[Feature],
+    load: list[Feature],
 ) -> None:
     _view(spark, "pit_spine", [vars(row) for row in spine], SPINE)
-    for name, schema, table in (("pit_weather", WEATHER, weather), ("pit_queue", QUEUE, queue)):
+    for name, schema, table in (
+        ("pit_weather", WEATHER, weather),
+        ("pit_queue", QUEUE, queue),
+        ("pit_load", LOADS, load),
+    ):
         columns = schema.names
         rows = [
             dict(zip(columns, (row.airport, row.airline, row.known_at, *row.values), strict=True))
             for row in table
         ]
         _view(spark, name, rows, schema)
-    by_one_key, by_several = (spark.sql(sql).toArrow().sort_by("number").to_pylist() for sql in joined_sql)
+    by_one_key, by_several, at_an_instant = (
+        spark.sql(sql).toArrow().sort_by("number").to_pylist() for sql in joined_sql
+    )
     expected = [
         vars(row)
         | dict(zip(("weather_known_at", "wind", "gust"), oracle(row, weather, MAX_AGE, BOTH, 2), strict=True))
@@ -165,5 +200,7 @@ def test_each_row_sees_what_a_naive_search_finds(
         seen
         | last_queue(row, queue, "airport_queue", AIRPORT)
         | last_queue(row, queue, "airline_queue", AIRLINE)
+        | load_at(row, load)
         for row, seen in zip(spine, expected, strict=True)
     ]
+    assert at_an_instant == [vars(row) | load_at(row, load) for row in spine]

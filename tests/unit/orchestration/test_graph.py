@@ -4,14 +4,17 @@
 """
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from expectations.suite import Gate
+from expectations.suites import suites_of
 from ml.spec import load_spec, spec_names
 from orchestration.assets.gates import tables_of
+from orchestration.gated_tests import left_to_gates, says
 
 SNAPSHOT = Path(__file__).with_name("graph.txt")
 
@@ -75,10 +78,40 @@ def test_every_dbt_test_is_a_check(graph: AssetGraph) -> None:
         and not all(parent.startswith("source.") for parent in node["depends_on"]["nodes"])
         # Views and seeds as a whole are tested by `dbt build`; the gates look at the days that changed.
         and "every_row" not in node["tags"]
-    }
+    } - set(left_to_gates(manifest()))
     checks = {key.name for key in graph.asset_check_keys}
     assert len(tests) >= 10
     assert tests <= checks
+
+
+def test_what_a_gate_looks_at_is_not_tested_twice(graph: AssetGraph) -> None:
+    from lakehouse.dbt.project import manifest
+
+    left = left_to_gates(manifest())
+    assert "unique_flight_features_flight_id" in left
+    assert "unique_combination_flight_training_set_flight_id__label_known_at" in left
+    assert "unique_int_flights_flight_id" not in left
+    assert not set(left) & {key.name for key in graph.asset_check_keys}
+
+
+def test_only_what_the_suite_claims_is_left_to_it() -> None:
+    [suite] = [suite for suite in suites_of("features") if suite.table == "features.flight_features"]
+
+    def node(
+        name: str, severity: str = "ERROR", where: str | None = None, **arguments: object
+    ) -> dict[str, Any]:
+        return {
+            "config": {"severity": severity, "where": where},
+            "test_metadata": {"name": name, "kwargs": arguments},
+        }
+
+    assert says(suite, node("unique", column_name="flight_id"))
+    assert not says(suite, node("unique", column_name="carrier_code"))
+    assert not says(suite, node("unique", column_name="flight_id", severity="warn"))
+    assert not says(suite, node("unique", column_name="flight_id", where="flight_date > '2013-01-01'"))
+    assert says(suite, node("known_by", column_name="predict_at", times=["weather_known_at"]))
+    assert not says(suite, node("known_by", column_name="predict_at", times=["weather_known_at", "label_at"]))
+    assert not says(suite, node("accepted_values", column_name="origin_code", values=["EWR", "JFK", "LGA"]))
 
 
 def test_nothing_reads_a_gated_table_across_its_gate(graph: AssetGraph) -> None:

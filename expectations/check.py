@@ -1,14 +1,14 @@
 """A check of one table: what it looks at, what it finds, and the rows of the gate's state that say so."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
 
-from expectations.days import DaysToCheck, days_to_check
+from expectations.days import Bounds, DaysToCheck, days_to_check
 from expectations.failures import Failure
 from expectations.profile import SHARE, profile_by_day
 from expectations.quarantine import Quarantined, broken_rows, quarantine
@@ -70,8 +70,9 @@ def look(
     version: TableVersion,
     state: TableState | None,
     days: Sequence[date] | None,
+    bounds: Mapping[date, Bounds],
 ) -> Checked:
-    asked = days_to_check(spark, suite, version, state, days)
+    asked = days_to_check(spark, suite, version, state, days, bounds)
     by_day = profile_by_day(spark, suite, version, asked.wanted) if suite.day is not None else None
     divided = None
     if suite.quarantines and by_day is not None:

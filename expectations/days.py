@@ -8,7 +8,8 @@ from datetime import date, timedelta
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from expectations.built import Built, as_built, built
+from expectations.built import as_built, built
+from expectations.fitting import fitting
 from expectations.suite import DayOf, Suite
 from lakehouse.delta.files import file_bounds
 from lakehouse.delta.gate_results import GateRow, TableState
@@ -62,6 +63,7 @@ def days_to_check(
     version: TableVersion,
     state: TableState | None,
     days: Sequence[date] | None,
+    bounds: Mapping[date, Bounds],
 ) -> DaysToCheck:
     """The days that a check of a version looks at.
 
@@ -71,11 +73,10 @@ def days_to_check(
 
     Args:
         days: the days asked for; None for every row.
+        bounds: what upstream says of the table's days, see `upstream_bounds`.
     """
     if suite.day is None:
         return DaysToCheck(None)
-    noted = built(spark, version)
-    bounds = _bounds(spark, suite, noted)
     last = state.last if state is not None else None
     is_same = last is not None and last.table.table_id == version.table_id
     known = {day for day in state.days if day is not None} if state is not None and is_same else set[date]()
@@ -93,7 +94,7 @@ def days_to_check(
     else:
         looked_at = {*(days or ()), *changed, *lacking}
         wanted = tuple(sorted(looked_at))
-    until = noted.until_day
+    until = built(spark, version).until_day
     complete = {day for day in looked_at if is_counted or until is None or day < until}
     return DaysToCheck(
         wanted,
@@ -182,15 +183,40 @@ def _days_by_statistics(
     return found
 
 
-def _bounds(spark: SparkSession, suite: Suite, noted: Built) -> dict[date, Bounds]:
-    if suite.expected_rows is None:
-        return {}
-    rows = query(spark, as_built(suite.expected_rows.sql, noted)).collect()
-    return {
-        row["day"]: Bounds(
-            None if row["least_rows"] is None else int(row["least_rows"]),
-            None if row["most_rows"] is None else int(row["most_rows"]),
-        )
-        for row in rows
-        if row["day"] is not None
+def upstream_bounds(
+    spark: SparkSession, tables: Sequence[tuple[Suite, TableVersion]]
+) -> dict[str, dict[date, Bounds]]:
+    """How many rows each day of each table must have, by what stands upstream, in one statement for all.
+
+    Returns:
+        by the table's name; nothing of a table whose suite does not say it.
+
+    Raises:
+        LakehouseError: the SQL of a suite does not fit what stands upstream.
+    """
+    selects = {
+        suite.table: _bounds_sql(suite.table, as_built(suite.expected_rows.sql, built(spark, version)))
+        for suite, version in tables
+        if suite.expected_rows is not None
     }
+    if not selects:
+        return {}
+    try:
+        rows = query(spark, "\nunion all\n".join(selects.values())).collect()
+    except PySparkException:
+        # Which of them is it?
+        for table, select in selects.items():
+            with fitting(table):
+                query(spark, select).collect()
+        raise
+    found: dict[str, dict[date, Bounds]] = {table: {} for table in selects}
+    for row in rows:
+        found[row["of_table"]][row["day"]] = Bounds(row["least_rows"], row["most_rows"])
+    return found
+
+
+def _bounds_sql(table: str, sql: str) -> str:
+    return (
+        f"select '{table}' as of_table, cast(day as date) as day, cast(least_rows as bigint) as least_rows, "
+        f"cast(most_rows as bigint) as most_rows from ({sql}) where day is not null"
+    )

@@ -14,6 +14,7 @@ from typing import NoReturn
 from pyspark.sql import SparkSession
 
 from expectations.check import GateOutcome, SuiteResult, days_settled, gate_rows, look, suite_result
+from expectations.days import upstream_bounds
 from expectations.ledger import ledger_row, ledger_version, let_through
 from expectations.overrides import carried, with_hashes
 from expectations.report import describe, override_commands
@@ -94,11 +95,21 @@ def check(
     versions = {suite.table: current_version(spark, suite.table) for suite in suites}
     before = gate_results.states(spark, versions)
     gate_results.append(spark, [_started(suite, versions[suite.table], run_id) for suite in suites])
+    bounds = upstream_bounds(spark, [(suite, versions[suite.table]) for suite in suites])
     context = docs.context()
     # Small statements that mostly wait for each other's planning: side by side they take half the time.
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="gate") as pool:
         waiting = [
-            pool.submit(look, context, spark, suite, versions[suite.table], before.get(suite.table), days)
+            pool.submit(
+                look,
+                context,
+                spark,
+                suite,
+                versions[suite.table],
+                before.get(suite.table),
+                days,
+                bounds.get(suite.table, {}),
+            )
             for suite in suites
         ]
         checked = [each.result() for each in waiting]

@@ -1,21 +1,19 @@
 """A table's aggregates by day, also of days that have lost their rows, in pandas."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from expectations.counts import count_columns, is_countable
 from expectations.days import DaysToCheck
+from expectations.fitting import fitting
 from expectations.suite import MISSING_ROWS, SURPLUS_ROWS, DayOf, Profile, Suite, within_days
 from lakehouse.delta.table import TableVersion
 from lakehouse.engine.query import query
-from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,25 +27,6 @@ def rows_of(suite: Suite, days: Sequence[date] | None) -> str:
     """The condition that a row counts: it falls on one of the days, and no later delivery superseded it."""
     where = "true" if days is None or suite.day is None else within_days(suite.day, days)
     return where if suite.superseded is None else f"{where} and _batch_id not in ({suite.superseded})"
-
-
-@contextmanager
-def fitting(suite: Suite) -> Generator[None]:
-    """Tell what a suite expects that its table has not."""
-    try:
-        yield
-    except AnalysisException as error:
-        told = str(error).strip().splitlines()[0]
-        raise LakehouseError(
-            f"the suite of {suite.table} does not fit the table: {told}",
-            "compare the columns it names with the table's",
-        ) from error
-    except PySparkException as error:
-        told = str(error).strip().splitlines()[0]
-        raise LakehouseError(
-            f"{suite.table}: its suite could not be computed: {told}",
-            "look at the conditions of its suite, and at the columns' types",
-        ) from error
 
 
 def profile_sql(
@@ -89,7 +68,7 @@ def profile_by_day(
     """
     where = rows_of(suite, days)
     sql = profile_sql(suite, suite.daily or Profile(), version, suite.day, where, counts=is_countable(suite))
-    with fitting(suite):
+    with fitting(suite.table):
         found = to_pandas(query(spark, sql))
     if suite.quarantines and suite.day is not None:
         broken = found[(found["accepted_rows"] < found["row_count"]) & found["day"].notna()]

@@ -19,7 +19,8 @@ from expectations.failures import (
     failure_of,
     row_failures,
 )
-from expectations.profile import fitting, profile_by_day, profile_sql, rows_of, to_pandas, with_due_days
+from expectations.fitting import fitting
+from expectations.profile import profile_by_day, profile_sql, rows_of, to_pandas, with_due_days
 from expectations.suite import NOT_NULL, Expectation, Profile, Suite
 from lakehouse.delta.table import TableVersion
 from lakehouse.engine.query import query
@@ -73,7 +74,7 @@ def checked_rows(
     key = f"to_json(struct({', '.join(suite.key)}), map('ignoreNullFields', 'false')) as {ROW_KEY}"
     columns = ", ".join(["*", *rules, key])
     frame = spark.sql(f"select {columns} from {version.name} version as of {version.version} where {where}")
-    with fitting(suite):
+    with fitting(suite.table):
         schema = frame.schema  # Spark Connect looks at the columns only now
     asked = {str(each.kwargs["column"]) for each in suite.rows if each.type == NOT_NULL}
     numbers = {field.name for field in schema.fields if field.dataType.simpleString() in ("double", "float")}
@@ -127,7 +128,7 @@ def validate(
         failures += named
         results += by_row
     if suite.whole is not None:
-        with fitting(suite):
+        with fitting(suite.table):
             sql = profile_sql(suite, suite.whole, version, None, rows_of(suite, None))
             whole = to_pandas(query(spark, sql))
         of_whole = _run_on_profile(context, suite, "whole", suite.whole.expectations, whole, [])
@@ -153,7 +154,7 @@ def _rows(
         return results, row_failures(suite, version, expectations, rows, results)
     if profile is None:
         sql = profile_sql(suite, Profile(), version, None, rows_of(suite, asked.wanted), counts=True)
-        with fitting(suite):
+        with fitting(suite.table):
             profile = to_pandas(query(spark, sql))
     by_count = _run_on_profile(context, suite, "rows", of_counts(expectations), counted(suite, profile), [])
     broken = [position for position, result in enumerate(by_count) if not result.success]

@@ -50,7 +50,7 @@
   NOT NULL: a check says the same. Where rows break one, the table stays as it is, and a warning says how many.
 -#}
 {% macro add_declared_constraints(source, table) -%}
-  {%- set there = run_query('show tblproperties ' ~ table).rows | map(attribute='key') | list -%}
+  {%- set there = properties_of(table) -%}
   {%- set checks = declared_checks(source) -%}
   {%- set lacking = [] -%}
   {%- for name in checks if 'delta.constraints.' ~ name not in there -%}

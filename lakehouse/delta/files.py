@@ -104,10 +104,11 @@ class Description:
 
     columns: tuple[TableColumn, ...]
     comment: str
+    properties: Mapping[str, str]
 
 
 def local_description(name: str) -> Description | None:
-    """The columns of a table in our engine's warehouse, in order, and its comment.
+    """The columns of a table in our engine's warehouse, in order, its comment and properties.
 
     Returns:
         None where the table has no folder here, or its log can only be read by Spark.
@@ -124,7 +125,9 @@ def local_description(name: str) -> Description | None:
         TableColumn(field["name"], _spark_type(field["type"]), str(field["metadata"].get("comment", "")))
         for field in schema["fields"]
     )
-    return Description(tuple(columns), table.metadata().description or "")
+    about = table.metadata()
+    properties = {key: str(value) for key, value in about.configuration.items()}
+    return Description(tuple(columns), about.description or "", properties)
 
 
 # Delta's names of types where Spark's SQL has others.

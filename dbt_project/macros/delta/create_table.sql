@@ -91,6 +91,19 @@
   {%- do return({'columns': columns, 'comment': told.comment}) -%}
 {%- endmacro %}
 
+{#- The properties of a table, from its log where that is here. -#}
+{% macro properties_of(relation) -%}
+  {%- set description = adapter.local_description(relation) if adapter.local_description is defined else none -%}
+  {%- if description is not none -%}
+    {%- do return(description.properties) -%}
+  {%- endif -%}
+  {%- set properties = {} -%}
+  {%- for row in run_query('show tblproperties ' ~ relation).rows -%}
+    {%- do properties.update({row.key: row.value}) -%}
+  {%- endfor -%}
+  {%- do return(properties) -%}
+{%- endmacro %}
+
 {#- The temporary view of a model's new rows. -#}
 {% macro new_rows(relation) -%}
   {%- do return('`' ~ relation.identifier ~ '__new`') -%}

@@ -52,9 +52,9 @@
   {%- do return(agate_table) -%}
 {%- endmacro %}
 
-{#- The checksum of what a seed's table was made from; another text if it has none. -#}
+{#- The checksum of what a seed's table was made from; none if it has none. -#}
 {% macro seed_checksum(relation) -%}
-  {%- do return(run_query('show tblproperties ' ~ relation ~ " ('lakehouse.seed')").rows[0].value) -%}
+  {%- do return(properties_of(relation).get('lakehouse.seed')) -%}
 {%- endmacro %}
 
 {#-

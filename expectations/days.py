@@ -218,5 +218,5 @@ def upstream_bounds(
 def _bounds_sql(table: str, sql: str) -> str:
     return (
         f"select '{table}' as of_table, cast(day as date) as day, cast(least_rows as bigint) as least_rows, "
-        f"cast(most_rows as bigint) as most_rows from ({sql}) where day is not null"
+        f"cast(most_rows as bigint) as most_rows from (\n{sql}\n) where day is not null"
     )

@@ -23,9 +23,11 @@
   cast({{ distance_miles }} * 10 div 76 + 50 as int)
 {%- endmacro %}
 
-{#- The last instant of the grid that is not later than an instant; a grid's hour is one of UTC. -#}
+{#- The last instant of the grid that is not later than an instant; a day's grid begins at its midnight. -#}
 {% macro last_grid_instant(instant) -%}
-  timestamp_seconds(unix_seconds({{ instant }}) div {{ var('grid_minutes', 15) * 60 }} * {{ var('grid_minutes', 15) * 60 }})
+  {%- set step = var('grid_minutes', 15) * 60 -%}
+  {%- set midnight = 'unix_seconds(' ~ start_of_day(local_date(instant)) ~ ')' -%}
+  timestamp_seconds({{ midnight }} + (unix_seconds({{ instant }}) - {{ midnight }}) div {{ step }} * {{ step }})
 {%- endmacro %}
 
 {#- 3 in the morning of a local day, in UTC: later than the clock changes. -#}

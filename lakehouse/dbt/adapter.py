@@ -14,7 +14,6 @@ from lakehouse.dbt.graph import Graph
 from lakehouse.dbt.reads import Options, Reads
 from lakehouse.dbt.snapshot import Snapshot, resolve
 from lakehouse.delta.files import local_description as description_in_log
-from lakehouse.delta.table import local_folder
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.source import load_sources
@@ -39,9 +38,6 @@ class _Connection:
         return [dict(zip(rows.column_names, row.values(), strict=True)) for row in rows.rows]
 
     def kind(self, table: str) -> str | None:
-        # dbt lists a schema that it does not build in anew for each table asked for.
-        if local_folder(table) is not None:
-            return "table"
         schema, _, name = table.partition(".")
         found = self.adapter.get_relation(None, schema, name)
         return None if found is None else "view" if found.is_view else "table"

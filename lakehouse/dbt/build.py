@@ -1,5 +1,6 @@
 """A dbt invocation as its macros ask it: which version of each input to read, and which days to compute."""
 
+import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from lakehouse.dbt.days import (
 from lakehouse.dbt.graph import Graph, Node, event_date, gate_of, table_of
 from lakehouse.dbt.increments import STRATEGY, DayPlan, Input, inputs_of, plan_days
 from lakehouse.dbt.reads import Database, NotBuiltYetError, Options, Reads
+from lakehouse.delta.files import local_description
 from lakehouse.errors import LakehouseError
 from lakehouse.production import production
 
@@ -174,16 +176,35 @@ class Build:
     def plan(self, model: Node, full_refresh: bool) -> dict[str, Any]:
         """What is computed of a model, for its materialization."""
         plan = self._plan_of(model, full_refresh)
+        columns = self._columns(model)
+        is_same = not plan.everything and self._reads.last_note(table_of(model)).get("columns") == columns
         return {
             "is_idle": plan.is_idle,
+            "everything": plan.everything,
             "condition": "true" if plan.everything else dates_between(event_date(model), plan.ranges),
             # What `--empty` makes has no note: the next build computes all of it.
-            "note": None if self._asked.empty else json.dumps(plan.note, sort_keys=True),
+            "note": None
+            if self._asked.empty
+            else json.dumps({**plan.note, "columns": columns}, sort_keys=True),
             "summary": _summary(plan),
             "sql_changed": plan.built_with is not None,
-            # The same SQL made the table, of inputs that were not made anew since.
-            "columns_known": plan.built_with is None and not plan.everything and not self._asked.empty,
+            # The same SQL made the table, from inputs of the same columns.
+            "columns_known": plan.built_with is None
+            and not plan.everything
+            and not self._asked.empty
+            and (plan.is_idle or (columns is not None and is_same)),
         }
+
+    def _columns(self, model: Node) -> str | None:
+        """A checksum of a table's columns and those of all that it reads; None where no log tells them."""
+        told: list[tuple[str, str, str]] = []
+        inputs = map(self._graph.table_of_input, _inputs(model))
+        for name in (table_of(model), *inputs, *self._graph.seeds_of(model)):
+            description = local_description(name)
+            if description is None:
+                return None
+            told += [(name, column.name, column.type) for column in description.columns]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
     def days_built(self, schema: str, name: str) -> str:
         """The condition that a row is of a day that the table's last commit replaced."""

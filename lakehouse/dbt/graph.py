@@ -49,6 +49,12 @@ class Graph:
                 return f"{source['schema']}.{source['identifier']}"
         raise LakehouseError(f"dbt has no source {given.name}", "`dbt ls --resource-type source` lists all")
 
+    def seeds_of(self, model: Node) -> list[str]:
+        """The tables of the seeds that a model reads, in order."""
+        nodes: Mapping[str, Node] = self.raw["nodes"]
+        read = (nodes[each] for each in sorted(model["depends_on"]["nodes"]) if each in nodes)
+        return [table_of(node) for node in read if node["resource_type"] == "seed"]
+
     def gate_of(self, table: str) -> str | None:
         """The gate that checks a model's table; None for any other table."""
         return self._gates.get(table)

@@ -43,7 +43,8 @@
   {%- if adapter.local_description is not defined or config.get('contract').enforced -%}
     {%- do return(none) -%}
   {%- endif -%}
-  {%- set parts = [sql, model.description, config.persist_relation_docs(), config.persist_column_docs()] -%}
+  {#- The first is the form of the statement, to be counted up when it changes. -#}
+  {%- set parts = [1, dbt_version, sql, model.description, config.persist_relation_docs(), config.persist_column_docs()] -%}
   {%- for column in model.columns.values() -%}
     {%- do parts.append([column.name, column.description, column.get('quote')]) -%}
   {%- endfor -%}

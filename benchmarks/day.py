@@ -111,7 +111,12 @@ def measure(trees: Sequence[Tree], history: int, days: int, console: Console) ->
 
 def shown(trees: Sequence[Tree], costs: Sequence[Sequence[dict[str, Any]]]) -> list[Table]:
     """The figures: the medians of the days after the first."""
-    table = Table("", *(tree.commit for tree in trees), "ratio", title="A warm day through the graph")
+    table = Table(
+        "",
+        *(tree.commit for tree in trees),
+        "ratio",
+        title=f"A warm day through the graph (goal for CPU ≤ {GOAL})",
+    )
     counted = [
         [tree.events_between(its["began"], its["ended"]) for its in each]
         for tree, each in zip(trees, costs, strict=True)
@@ -149,7 +154,7 @@ def main() -> None:
     )
     parser.add_argument("--against", default="fd65f24", help="a commit; `none` measures this one alone")
     parser.add_argument(
-        "--history", type=int, default=45, help="days before the first; a model needs a whole month of them"
+        "--history", type=int, default=60, help="days before the first; a model needs a whole month of them"
     )
     parser.add_argument("--days", type=int, default=3)
     arguments = parser.parse_args()

@@ -197,7 +197,7 @@ def upstream_bounds(
     selects = {
         suite.table: _bounds_sql(suite.table, as_built(suite.expected_rows.sql, built(spark, version)))
         for suite, version in tables
-        if suite.expected_rows is not None
+        if suite.expected_rows is not None and suite.day is not None
     }
     if not selects:
         return {}

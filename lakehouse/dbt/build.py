@@ -180,7 +180,6 @@ class Build:
         is_same = not plan.everything and self._reads.last_note(table_of(model)).get("columns") == columns
         return {
             "is_idle": plan.is_idle,
-            "everything": plan.everything,
             "condition": "true" if plan.everything else dates_between(event_date(model), plan.ranges),
             # What `--empty` makes has no note: the next build computes all of it.
             "note": None

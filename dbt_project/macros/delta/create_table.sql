@@ -15,11 +15,6 @@
     {{ create_temporary_view(relation, 'select * from ' ~ this ~ ' where false') }}
   {%- elif temporary -%}
     {{ create_temporary_view(relation, compiled_code) }}
-  {%- elif plan and not plan.everything and not flags.EMPTY -%}
-    {#- It was planned as one that is there: made now, it would hold the days of the plan and no others. -#}
-    {%- do exceptions.raise_compiler_error(
-        relation ~ ' is not in the catalog, but its log is there. Build all of it: dbt build --full-refresh --select '
-        ~ model.name) -%}
   {%- else -%}
     {%- set columns = prepare_columns(relation, compiled_code) -%}
     {{ create_delta_table(relation, columns, plan.note if plan else none) }}

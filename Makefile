@@ -8,7 +8,7 @@ BIN := .venv/bin
 # pip is asked once for uv; uv installs everything else from the lock, with hashes.
 UV_VERSION := 0.13.9
 UV := .setup/uv/bin/uv
-STAMP := .setup/$(shell cat requirements.lock pyproject.toml lakehouse/engine/jars.py Makefile | sha256sum | cut -c1-16).done
+STAMP := .setup/$(shell cat requirements.lock pyproject.toml lakehouse/engine/jars.py lakehouse/engine/java.py lakehouse/engine/config.py Makefile | sha256sum | cut -c1-16).done
 # Nothing of ours, and nothing we use, reports home.
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
@@ -31,8 +31,8 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(UV) pip sync --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	@echo "── set-up 2/3: this project, editable"
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@echo "── set-up 3/3: Delta's JARs, by checksum"
-	@$(BIN)/python -m lakehouse.engine.jars
+	@echo "── set-up 3/3: Delta's JARs, by checksum, and an archive of the engine's classes"
+	@$(BIN)/python -m lakehouse.engine.install
 	@$(BIN)/pyright --version >/dev/null
 	@rm -f .setup/*.done && touch $(STAMP)
 	@echo "── set-up done"

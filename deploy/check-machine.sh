@@ -15,11 +15,9 @@ elif ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
   missing "Python's venv module" "Debian: apt-get install python3.11-venv"
 fi
 
-java=${JAVA_HOME:+$JAVA_HOME/bin/}java
-if ! command -v "$java" >/dev/null; then
-  missing "Java 17 (looked for \`$java\`)" "Debian: apt-get install openjdk-17-jre-headless; or set JAVA_HOME"
-elif ! "$java" -version 2>&1 | grep -q 'version "17'; then
-  missing "Java 17: \`$java\` is $("$java" -version 2>&1 | head -n 1)" "set JAVA_HOME to a Java 17"
+# Java comes with the lock; one that is set is taken instead.
+if [ -n "${JAVA_HOME:-}" ] && ! grep -qE '^JAVA_VERSION="(17|21)[."]' "$JAVA_HOME/release" 2>/dev/null; then
+  missing "Java 17 or 21 in JAVA_HOME=$JAVA_HOME" "unset JAVA_HOME, or set it to one of these"
 fi
 
 free_gib=$(df --output=avail -BG . | tail -n 1 | tr -dc '0-9')

@@ -11,8 +11,8 @@ import psutil
 from lakehouse.dbt.time_travel import leftovers
 from lakehouse.delta.retention import is_readable, property_problems, set_properties, warehouse_tables
 from lakehouse.engine import server
-from lakehouse.engine.config import java
 from lakehouse.engine.jars import jar_paths
+from lakehouse.engine.java import MAJORS, java
 from lakehouse.engine.ports import is_free
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
@@ -105,7 +105,7 @@ def check_machine(config: Settings | None = None) -> list[Finding]:
     config = config or settings()
     return [
         _python(),
-        _tried("Java 17", lambda: f"{java()[1]} at {java()[0]}"),
+        _tried(f"Java {' or '.join(map(str, MAJORS))}", lambda: f"{java()[1]} at {java()[0]}"),
         _tried("Delta's JARs", lambda: f"{len(jar_paths())} with their checksums"),
         _memory(),
         _disk(config.warehouse.resolve()),

@@ -2,41 +2,31 @@
 
 import hashlib
 import json
-import os
 import platform
-import re
-import shutil
-import subprocess
-from functools import cache
 from pathlib import Path
 
 from lakehouse.engine.jars import PINNED
-from lakehouse.errors import LakehouseError
+from lakehouse.engine.java import java
 from lakehouse.settings import PROJECT_ROOT, Settings
 
-JAVA_MAJOR = 17
 
-
-@cache
-def java() -> tuple[Path, str]:
-    """The Java that the engine runs on: its executable, and its version as it prints it.
-
-    Raises:
-        LakehouseError: there is none, or it is not Java 17.
-    """
-    home = os.environ.get("JAVA_HOME")
-    found = str(Path(home) / "bin" / "java") if home else shutil.which("java")
-    if not found or not Path(found).is_file():
-        raise LakehouseError(
-            f"Java {JAVA_MAJOR} was not found{f' in JAVA_HOME={home}' if home else ''}",
-            "install it (Debian: apt-get install openjdk-17-jre-headless), or set JAVA_HOME",
-        )
-    printed = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr
-    version = re.search(r'version "(\d+)([^"]*)"', printed)
-    if version is None or int(version[1]) != JAVA_MAJOR:
-        shown = version[0] if version else printed.strip()
-        raise LakehouseError(f"{found} is {shown}, not Java {JAVA_MAJOR}", "set JAVA_HOME to a Java 17")
-    return Path(found).resolve(), version[1] + version[2]
+def java_options(settings: Settings) -> list[str]:
+    """Java's options for the engine; the reasons stand in docs/engine.md."""
+    return [
+        f"-Xmx{settings.heap_mb}m",
+        "-XX:+UseSerialGC",
+        # Spark compiles classes for every statement; optimizing each costs more than it gains here.
+        "-XX:TieredStopAtLevel=1",
+        # With that option Java has room for 48 MB of compiled code. A day's build fills it; then Java
+        # sweeps, forgets and interprets.
+        "-XX:ReservedCodeCacheSize=512m",
+        # Both relative to the engine's folder, in which it runs.
+        "-Dlog4j2.configurationFile=log4j2.properties",
+        "-Dderby.system.home=.",
+        f"-Djava.io.tmpdir={settings.engine_dir / 'scratch'}",
+        "-Djava.net.preferIPv4Stack=true",
+        "-Duser.timezone=UTC",
+    ]
 
 
 def spark_settings(settings: Settings, port: int) -> dict[str, str]:
@@ -45,31 +35,11 @@ def spark_settings(settings: Settings, port: int) -> dict[str, str]:
     Args:
         port: where Spark Connect listens, on loopback.
     """
-    engine = settings.engine_dir
-    java_options = " ".join(
-        [
-            "-XX:+UseSerialGC",
-            # Spark compiles classes for every statement; optimizing each costs more than it gains here.
-            "-XX:TieredStopAtLevel=1",
-            # With that option Java has room for 48 MB of compiled code. A day's build fills it; then Java
-            # sweeps, forgets and interprets.
-            "-XX:ReservedCodeCacheSize=512m",
-            # Both relative to the engine's folder, in which it runs.
-            "-Dlog4j2.configurationFile=log4j2.properties",
-            "-Dderby.system.home=.",
-            # In quotes as spark-submit reads them: the path may hold a blank.
-            f'"-Djava.io.tmpdir={engine / "scratch"}"',
-            "-Djava.net.preferIPv4Stack=true",
-            "-Duser.timezone=UTC",
-        ]
-    )
     return {
         "spark.app.name": "lakehouse",
         "spark.master": f"local[{settings.cores}]",
-        "spark.driver.memory": f"{settings.heap_mb}m",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.extraJavaOptions": java_options,
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),
         "spark.connect.grpc.maxInboundMessageSize": str(256 * 2**20),
@@ -81,7 +51,7 @@ def spark_settings(settings: Settings, port: int) -> dict[str, str]:
         "spark.hadoop.javax.jdo.option.ConnectionURL": (
             f"jdbc:derby:;databaseName={settings.warehouse.resolve() / 'metastore'};create=true"
         ),
-        "spark.local.dir": str(engine / "scratch"),
+        "spark.local.dir": str(settings.engine_dir / "scratch"),
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
         # A table here has tens of files, and every statement reads its state: one task for that.
@@ -118,14 +88,15 @@ def fingerprint(settings: Settings) -> dict[str, str]:
     return {
         "JARs": _digest(PINNED),
         "Java": java()[1],
+        "Java options": _digest(java_options(settings)),
         "Spark settings": _digest(spark),
         "Python": platform.python_version(),
         "lock file": hashlib.sha256(lock.read_bytes()).hexdigest()[:16],
     }
 
 
-def _digest(mapping: dict[str, str]) -> str:
-    return hashlib.sha256(json.dumps(mapping, sort_keys=True).encode()).hexdigest()[:16]
+def _digest(facts: dict[str, str] | list[str]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 # Paths are relative to the engine's folder, in which it runs.
@@ -147,15 +118,14 @@ appender.file.strategy.max = 3
 """
 
 
-def write_files(settings: Settings, port: int, jars: list[Path]) -> Path:
+def write_files(settings: Settings, port: int) -> Path:
     """Write the engine's logging and Spark configuration; returns the properties file for spark-submit."""
     engine = settings.engine_dir
     (engine / "log4j2.properties").write_text(LOG4J)
-    configuration = spark_settings(settings, port) | {
-        "spark.driver.extraClassPath": ":".join(str(path) for path in jars)
-    }
     properties = engine / "spark.properties"
     # As Java reads properties: a backslash escapes.
-    lines = [f"{key} {value}\n".replace("\\", "\\\\") for key, value in configuration.items()]
+    lines = [
+        f"{key} {value}\n".replace("\\", "\\\\") for key, value in spark_settings(settings, port).items()
+    ]
     properties.write_text("".join(lines), encoding="utf-8")
     return properties

@@ -1,9 +1,6 @@
-"""Delta's JARs: pinned coordinates and checksums, resolved once at set-up by Spark's own resolver."""
+"""The JARs that the engine runs: Spark's, and Delta's by pinned coordinates and checksums."""
 
 import hashlib
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import pyspark
@@ -31,7 +28,14 @@ def spark_home() -> Path:
     return Path(pyspark.__file__).parent
 
 
-def _file_name(coordinate: str) -> str:
+def spark_jars() -> list[Path]:
+    """PySpark's JARs in an order that is the same everywhere; as in Spark's own launcher, SLF4J's API comes first."""
+    found = (spark_home() / "jars").glob("*.jar")
+    return sorted(found, key=lambda path: (not path.name.startswith("slf4j-api-"), path.name))
+
+
+def jar_name(coordinate: str) -> str:
+    """The file's name, as Ivy gives it."""
     group, artifact, version = coordinate.split(":")
     return f"{group}_{artifact}-{version}.jar"
 
@@ -49,7 +53,7 @@ def jar_paths(folder: Path = JARS_DIR) -> list[Path]:
     """
     paths: list[Path] = []
     for coordinate, checksum in PINNED.items():
-        path = folder / _file_name(coordinate)
+        path = folder / jar_name(coordinate)
         if not path.is_file():
             raise LakehouseError(f"{coordinate} is not in {folder}", "run `make setup`")
         if _sha256(path) != checksum:
@@ -58,39 +62,3 @@ def jar_paths(folder: Path = JARS_DIR) -> list[Path]:
             )
         paths.append(path)
     return paths
-
-
-def fetch_jars(folder: Path = JARS_DIR) -> list[Path]:
-    """Resolve the pinned JARs from Maven Central into `folder`, once; nothing is done when they are there.
-
-    Raises:
-        LakehouseError: the resolver failed, or delivered other bytes than the pinned ones.
-    """
-    if all((folder / _file_name(coordinate)).is_file() for coordinate in PINNED):
-        return jar_paths(folder)
-    with tempfile.TemporaryDirectory(prefix="lakehouse-jars-") as scratch:
-        # Any main class will do: spark-submit resolves the packages first, then this one prints a version.
-        outcome = subprocess.run(
-            [
-                str(spark_home() / "bin" / "spark-submit"),
-                "--packages", ",".join(PINNED),
-                "--conf", f"spark.jars.ivy={scratch}",
-                "--class", "scala.util.Properties",
-                "spark-internal",
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )  # fmt: skip
-        if outcome.returncode != 0:
-            raise LakehouseError(
-                f"the JARs could not be resolved:\n{outcome.stderr[-2000:]}", "is Maven Central reachable?"
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        for coordinate in PINNED:
-            shutil.copy2(Path(scratch) / "jars" / _file_name(coordinate), folder)
-    return jar_paths(folder)
-
-
-if __name__ == "__main__":
-    fetch_jars()

@@ -8,8 +8,8 @@ from typing import Any
 from py4j.java_gateway import JavaGateway
 from py4j.protocol import Py4JJavaError
 
-from lakehouse.engine.config import java
 from lakehouse.engine.jars import spark_home
+from lakehouse.engine.java import java
 
 # Where Spark keeps a location in Hive's schema: of schemas, of tables, and of tables once more as an option.
 _LOCATIONS = (("DBS", "DB_LOCATION_URI"), ("SDS", "LOCATION"), ("SERDE_PARAMS", "PARAM_VALUE"))

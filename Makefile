@@ -24,14 +24,14 @@ setup: $(STAMP)  ## virtual environment and JARs; skipped when nothing changed
 $(STAMP): requirements.lock pyproject.toml
 	@echo "── set-up: checking this machine"
 	@bash deploy/check-machine.sh "$(PYTHON)"
-	@echo "── set-up 1/3: Python packages from requirements.lock (two to three minutes, 7 GB)"
+	@echo "── set-up 1/3: Python packages from requirements.lock (half a minute, 7 GB)"
 	@test -x $(UV) || $(PYTHON) -m venv .setup/uv
 	@.setup/uv/bin/pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
 	@test -x $(BIN)/python || $(UV) venv --quiet --python "$(PYTHON)" .venv
-	@$(UV) pip sync --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
+	@$(UV) pip sync --python $(BIN)/python --require-hashes requirements.lock
 	@echo "── set-up 2/3: this project, editable"
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@echo "── set-up 3/3: Delta's JARs, by checksum, and an archive of the engine's classes"
+	@echo "── set-up 3/3: Delta's JARs, by checksum, and an archive of the engine's classes (a minute)"
 	@$(BIN)/python -m lakehouse.engine.install
 	@$(BIN)/pyright --version >/dev/null
 	@rm -f .setup/*.done && touch $(STAMP)

@@ -29,9 +29,15 @@ def spark_home() -> Path:
 
 
 def spark_jars() -> list[Path]:
-    """PySpark's JARs in an order that is the same everywhere; as in Spark's own launcher, SLF4J's API comes first."""
+    """PySpark's JARs in an order that is the same everywhere.
+
+    As in Spark's own launcher SLF4J's API comes first; then the largest, which hold most of the classes: Java
+    looks for each class in one JAR after the other.
+    """
     found = (spark_home() / "jars").glob("*.jar")
-    return sorted(found, key=lambda path: (not path.name.startswith("slf4j-api-"), path.name))
+    return sorted(
+        found, key=lambda path: (not path.name.startswith("slf4j-api-"), -path.stat().st_size, path.name)
+    )
 
 
 def jar_name(coordinate: str) -> str:

@@ -44,6 +44,7 @@ COMMANDS = {
     "pin": Entry("commands.pin:pin", "Hold a version of a table by a name."),
     "unpin": Entry("commands.pin:unpin", "Let go what a pin holds."),
     "pins": Entry("commands.pin:pins", "List the versions that are held by name."),
+    "maintain": Entry("commands.maintain:maintain", "Put the small files of tables together."),
     "vacuum": Entry("commands.vacuum:vacuum", "Free the files that nothing needs."),
     "backup": Entry("commands.backup:backup", "Copy the whole warehouse into a folder, with checksums."),
     "restore": Entry("commands.restore:restore", "Make a warehouse from a backup, here or elsewhere."),

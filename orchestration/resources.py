@@ -26,6 +26,8 @@ from orchestration.table_metadata import table_metadata
 
 # A run with this tag, set to "true", makes the tables that it builds anew: after a change of SQL or columns.
 FULL_REFRESH_TAG = "lakehouse/full_refresh"
+# Steps of the graph whose dbt artifacts stay, to look at: about three weeks of days.
+KEPT_STEPS = 60
 # What is a Delta table.
 _TABLES = ("incremental", "table", "snapshot", "seed")
 
@@ -78,6 +80,7 @@ class EngineDbt(DbtCliResource):
         connect_environment()
         target = self.target_path_of(context)
         _copy_parse_cache(target)
+        _forget_older(target.parent)
         arguments = [
             "build",
             "--exclude-resource-type",
@@ -154,6 +157,14 @@ def _copy_parse_cache(target: Path) -> None:
     if cache.is_file():
         target.mkdir(parents=True, exist_ok=True)
         shutil.copy(cache, target)
+
+
+def _forget_older(folder: Path) -> None:
+    """Keep what dbt left of the newest steps; each leaves megabytes, and a day has three."""
+    left = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in left[KEPT_STEPS:]:
+        # Another process may be at it, too.
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _run_results(target: Path) -> Mapping[str, Any]:

@@ -1,0 +1,102 @@
+"""A table's many small files put together, so that a year of days costs what a month does.
+
+Each day writes small files. Put together they are an OPTIMIZE commit: the rows stay, and the earlier versions
+keep their files for whoever pinned them, until `lakehouse vacuum` finds that nobody needs them.
+"""
+
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from lakehouse.delta.retention import warehouse_tables
+from lakehouse.delta.table import is_conflict
+
+# A day's replacement writes each file anew that has rows of the day: one of this size takes a second.
+FILE_BYTES = 32 * 2**20
+# Reading a table of so many small files costs nothing that a statement of Spark would not cost anyway.
+MOST_SMALL_FILES = 100
+
+
+@dataclass(frozen=True)
+class SmallFiles:
+    """The files of a table's newest version that are much smaller than they could be.
+
+    Args:
+        name: `schema.table`.
+        files: how many are smaller than half of what files are put together to.
+    """
+
+    name: str
+    files: int
+    size_bytes: int
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether there are more than a table should have."""
+        return self.files > MOST_SMALL_FILES
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """A table whose small files were put together.
+
+    Args:
+        problem: why they were not, where they were not.
+    """
+
+    name: str
+    files_before: int
+    files_after: int
+    problem: str | None = None
+
+
+def small_files(bronze: str = "bronze") -> list[SmallFiles]:
+    """The small files of each table in the warehouse, the most first; no engine is asked.
+
+    Args:
+        bronze: the schema that is left out: it is never vacuumed, so each file written anew stays twice.
+    """
+    found: list[SmallFiles] = []
+    for name, folder in warehouse_tables().items():
+        # One whose log cannot be read is `doctor`'s to name.
+        with suppress(DeltaError):
+            if not name.startswith(f"{bronze}."):
+                small = [size for size in _sizes(folder) if size < FILE_BYTES // 2]
+                found.append(SmallFiles(name, len(small), sum(small)))
+    return sorted(found, key=lambda each: (-each.files, each.name))
+
+
+def compact(spark: SparkSession, tables: Collection[str]) -> list[Compacted]:
+    """Put the small files of tables together, each in one commit that keeps all rows.
+
+    Where a writer comes between, the table is left for the next time, and its problem says so.
+    """
+    folders = warehouse_tables()
+    spark.conf.set("spark.databricks.delta.optimize.maxFileSize", str(FILE_BYTES))
+    try:
+        return [_compact(spark, name, folders[name]) for name in tables]
+    finally:
+        spark.conf.unset("spark.databricks.delta.optimize.maxFileSize")
+
+
+def _compact(spark: SparkSession, name: str, folder: Path) -> Compacted:
+    before = len(_sizes(folder))
+    try:
+        spark.sql(f"optimize {name}").collect()
+    except PySparkException as error:
+        if not is_conflict(error):
+            raise
+        return Compacted(name, before, before, "somebody wrote to it meanwhile: run this again")
+    return Compacted(name, before, len(_sizes(folder)))
+
+
+def _sizes(folder: Path) -> list[int]:
+    actions = pa.table(DeltaTable(folder).get_add_actions())
+    return [int(size) for size in actions.column("size_bytes").to_pylist()]

@@ -1,0 +1,78 @@
+"""Small files are put together: rows, older versions and what builds and gates know of them stay."""
+
+from datetime import date, timedelta
+
+import pytest
+from pyspark.sql import SparkSession
+from typer.testing import CliRunner
+
+from commands import maintain as maintain_command
+from commands.app import build
+from expectations.days import changed_days
+from expectations.suite import day_column
+from lakehouse.dbt.increments import days_replaced
+from lakehouse.dbt.notes import commits
+from lakehouse.delta import compaction
+from lakehouse.delta.compaction import compact, small_files
+from lakehouse.delta.table import create_table, current_version, read_at
+
+FILES = 5
+
+
+@pytest.fixture
+def crowded(spark: SparkSession, schema: str) -> str:
+    """A table with a file for each of some days."""
+    name = f"{schema}.days_{schema}"
+    create_table(spark, name, [("day", "date"), ("number", "int")])
+    for offset in range(FILES):
+        day = date(2013, 1, 1) + timedelta(days=offset)
+        spark.sql(f"insert into {name} values (date '{day}', {offset})")
+    return name
+
+
+def _files(name: str) -> int:
+    return next(each.files for each in small_files() if each.name == name)
+
+
+def test_files_are_put_together_and_nothing_else_changes(spark: SparkSession, crowded: str) -> None:
+    before = current_version(spark, crowded)
+    rows = sorted(read_at(spark, before).collect())
+    (done,) = compact(spark, [crowded])
+    assert (done.files_before, done.files_after, done.problem) == (FILES, 1, None)
+    now = current_version(spark, crowded)
+    assert now.version > before.version
+    assert sorted(read_at(spark, now).collect()) == sorted(read_at(spark, before).collect()) == rows
+    # No day is computed or checked again for it.
+    assert days_replaced(commits(spark, crowded), before.version, now.version) == ()
+    assert changed_days(spark, day_column("day"), before, now) == set()
+
+
+def test_a_second_time_changes_nothing(spark: SparkSession, crowded: str) -> None:
+    compact(spark, [crowded])
+    once = current_version(spark, crowded)
+    (done,) = compact(spark, [crowded])
+    assert (done.files_before, done.files_after) == (1, 1)
+    assert current_version(spark, crowded) == once
+
+
+def test_bronze_is_left_out(spark: SparkSession, crowded: str, schema: str) -> None:
+    assert _files(crowded) == FILES
+    assert crowded not in [each.name for each in small_files(bronze=schema)]
+
+
+@pytest.mark.parametrize("arguments", [["--dry-run"], []])
+def test_the_command_takes_what_has_too_many(
+    spark: SparkSession, crowded: str, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    def found() -> list[compaction.SmallFiles]:
+        return [each for each in small_files() if each.name == crowded]
+
+    monkeypatch.setattr(maintain_command, "small_files", found)
+    nothing = CliRunner().invoke(build("maintain"), ["maintain", *arguments])
+    assert nothing.exit_code == 0
+    assert "0 tables have more than 100 small files" in nothing.output
+    assert _files(crowded) == FILES
+    monkeypatch.setattr(compaction, "MOST_SMALL_FILES", FILES - 1)
+    done = CliRunner().invoke(build("maintain"), ["maintain", *arguments])
+    assert done.exit_code == 0
+    assert _files(crowded) == (FILES if arguments else 1)

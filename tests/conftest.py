@@ -28,10 +28,13 @@ def warehouse() -> Path:
 @pytest.fixture(scope="session")
 def _engine() -> Iterator[None]:
     from lakehouse.engine import server
+    from lakehouse.engine.session import spark_session
 
     server.ensure_engine()
     yield
     if _OWN:
+        # While there is an engine to take leave of: PySpark would try for most of a minute.
+        spark_session().stop()
         server.stop_engine()
 
 

@@ -8,7 +8,7 @@ BIN := .venv/bin
 # pip is asked once for uv; uv installs everything else from the lock, with hashes.
 UV_VERSION := 0.13.9
 UV := .setup/uv/bin/uv
-STAMP := .setup/$(shell cat requirements.lock pyproject.toml lakehouse/engine/jars.py lakehouse/engine/java.py lakehouse/engine/config.py Makefile | sha256sum | cut -c1-16).done
+STAMP := .setup/$(shell cat requirements.lock pyproject.toml lakehouse/engine/jars.py lakehouse/engine/java.py lakehouse/engine/install.py Makefile | sha256sum | cut -c1-16).done
 # Nothing of ours, and nothing we use, reports home.
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1

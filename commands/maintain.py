@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from commands.output import AsJson, console, print_json, progress, table
-from lakehouse.delta.compaction import MOST_SMALL_FILES, compact, small_files
+from commands.output import AsJson, print_json, progress, table
+from lakehouse.delta.compaction import MOST_SMALL_FILES, compact, crowded
 from lakehouse.engine.session import spark_session
 from lakehouse.production import production
 
@@ -22,17 +22,21 @@ def maintain(
 
     Waits for whoever writes to production. Exit code 1 where a table was left for the next time.
     """
-    crowded = [each for each in small_files() if each.is_crowded]
-    if dry_run or not crowded:
+    if dry_run:
+        found = crowded()
         if as_json:
-            print_json(crowded)
+            print_json(found)
         else:
-            for each in crowded:
-                console.print(f"{each.name}: {each.files} small files, {each.size_bytes / 2**20:.1f} MiB")
-            console.print(f"{len(crowded)} tables have more than {MOST_SMALL_FILES} small files")
+            table(
+                f"More than {MOST_SMALL_FILES} small files",
+                ["table", "small files", "MiB"],
+                [(each.name, each.files, f"{each.size_bytes / 2**20:.1f}") for each in found],
+            )
         return
-    with production("maintain", progress):
-        done = compact(spark_session(), [each.name for each in crowded])
+    with production("lakehouse maintain", progress):
+        # Not before: whoever was waited for may have dropped a table.
+        names = [each.name for each in crowded()]
+        done = compact(spark_session(), names) if names else []
     if as_json:
         print_json(done)
     else:

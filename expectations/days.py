@@ -124,8 +124,10 @@ def changed_days(
     Args:
         may_be_more: days between those of a file's rows may be among them: its statistics then say enough.
     """
-    if not rows_changed(spark, last, now):
-        # Also where files were only put together: all days are in other files then.
+    if last.version == now.version:
+        return set()
+    if last.version < now.version and not rows_changed(spark, last, now):
+        # Files were only put together: each day is in another one now.
         return set()
     try:
         before, after = file_names(spark, last), file_names(spark, now)

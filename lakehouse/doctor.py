@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from lakehouse.dbt.time_travel import leftovers
+from lakehouse.delta.compaction import MOST_SMALL_FILES, small_files
 from lakehouse.delta.retention import is_readable, property_problems, set_properties, warehouse_tables
 from lakehouse.engine import server
 from lakehouse.engine.jars import jar_paths
@@ -94,6 +95,17 @@ def fix_tables() -> list[str]:
     return set_properties(spark_session(), sound) if sound else []
 
 
+def _small_files() -> Finding:
+    most = next(iter(small_files()), None)
+    found = f"at most {most.files}, in {most.name}" if most else "no tables yet"
+    return Finding(
+        f"small files ≤ {MOST_SMALL_FILES} a table",
+        most is None or most.files <= MOST_SMALL_FILES,
+        found,
+        "run `lakehouse maintain`",
+    )
+
+
 def _leftovers() -> Finding:
     found = leftovers()
     hint = "give the command that made each again: it replaces what is left; or drop them"
@@ -118,5 +130,6 @@ def check_machine(config: Settings | None = None) -> list[Finding]:
         ),
         _engine(config),
         _tables(),
+        _small_files(),
         _leftovers(),
     ]

@@ -160,11 +160,13 @@ def _copy_parse_cache(target: Path) -> None:
 
 
 def _forget_older(folder: Path) -> None:
-    """Keep what dbt left of the newest steps; each leaves megabytes, and a day has three."""
-    left = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    """Keep what dbt left of the newest steps; each leaves megabytes, and a day has three.
+
+    Steps write one at a time (`orchestration.writing`), so nobody else is at it.
+    """
+    left = sorted(folder.glob("*"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in left[KEPT_STEPS:]:
-        # Another process may be at it, too.
-        shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(path)
 
 
 def _run_results(target: Path) -> Mapping[str, Any]:

@@ -17,6 +17,8 @@ from pyspark.sql import SparkSession
 
 from lakehouse.delta.retention import warehouse_tables
 from lakehouse.delta.table import is_conflict
+from lakehouse.engine.server import is_foreign
+from lakehouse.errors import LakehouseError
 
 # A day's replacement writes each file anew that has rows of the day: one of this size takes a second.
 FILE_BYTES = 32 * 2**20
@@ -36,11 +38,6 @@ class SmallFiles:
     name: str
     files: int
     size_bytes: int
-
-    @property
-    def is_crowded(self) -> bool:
-        """Whether there are more than a table should have."""
-        return self.files > MOST_SMALL_FILES
 
 
 @dataclass(frozen=True)
@@ -73,11 +70,24 @@ def small_files(bronze: str = "bronze") -> list[SmallFiles]:
     return sorted(found, key=lambda each: (-each.files, each.name))
 
 
+def crowded() -> list[SmallFiles]:
+    """The tables that have more small files than a table should, the most first."""
+    return [each for each in small_files() if each.files > MOST_SMALL_FILES]
+
+
 def compact(spark: SparkSession, tables: Collection[str]) -> list[Compacted]:
     """Put the small files of tables together, each in one commit that keeps all rows.
 
     Where a writer comes between, the table is left for the next time, and its problem says so.
+
+    Raises:
+        LakehouseError: the warehouse is another server's.
     """
+    if is_foreign():
+        raise LakehouseError(
+            "only the tables of the project's own engine are put together",
+            "unset SPARK_REMOTE, or ask its owner",
+        )
     folders = warehouse_tables()
     spark.conf.set("spark.databricks.delta.optimize.maxFileSize", str(FILE_BYTES))
     try:

@@ -110,16 +110,19 @@ def archive_classes() -> Path:
             raise LakehouseError(
                 f"Java could not archive Spark's classes:\n{outcome.stderr[-2000:]}", "is the disk full?"
             )
-        for old in JARS_DIR.glob("classes-*.jsa"):
-            old.unlink()
         # Whole or not at all, also where the scratch folder lies on another disk.
         moved = archive.with_suffix(f".{os.getpid()}")
         shutil.move(made, moved)
         moved.replace(archive)
+    # An engine that runs keeps the one it has open; also what a kill left half moved goes.
+    for other in set(JARS_DIR.glob("classes-*")) - {archive}:
+        other.unlink()
     return archive
 
 
 def _exercise(config: Settings, named: Path) -> None:
+    # Whatever server the user works on: it is this project's engine that is looked at.
+    os.environ.pop("SPARK_REMOTE", None)
     os.environ["JDK_JAVA_OPTIONS"] = f"-XX:DumpLoadedClassList={named}"
     try:
         ensure_engine(config)

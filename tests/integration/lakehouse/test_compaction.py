@@ -1,5 +1,6 @@
 """Small files are put together: rows, older versions and what builds and gates know of them stay."""
 
+import json
 from datetime import date, timedelta
 
 import pytest
@@ -15,15 +16,16 @@ from lakehouse.dbt.notes import commits
 from lakehouse.delta import compaction
 from lakehouse.delta.compaction import compact, small_files
 from lakehouse.delta.table import create_table, current_version, read_at
+from lakehouse.errors import LakehouseError
 
 FILES = 5
 
 
-@pytest.fixture
-def crowded(spark: SparkSession, schema: str) -> str:
+@pytest.fixture(params=[(), ("day",)], ids=["plain", "clustered"])
+def crowded(spark: SparkSession, schema: str, request: pytest.FixtureRequest) -> str:
     """A table with a file for each of some days."""
     name = f"{schema}.days_{schema}"
-    create_table(spark, name, [("day", "date"), ("number", "int")])
+    create_table(spark, name, [("day", "date"), ("number", "int")], cluster_by=request.param)
     for offset in range(FILES):
         day = date(2013, 1, 1) + timedelta(days=offset)
         spark.sql(f"insert into {name} values (date '{day}', {offset})")
@@ -65,14 +67,21 @@ def test_the_command_takes_what_has_too_many(
     spark: SparkSession, crowded: str, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     def found() -> list[compaction.SmallFiles]:
-        return [each for each in small_files() if each.name == crowded]
+        return [each for each in compaction.crowded() if each.name == crowded]
 
-    monkeypatch.setattr(maintain_command, "small_files", found)
-    nothing = CliRunner().invoke(build("maintain"), ["maintain", *arguments])
-    assert nothing.exit_code == 0
-    assert "0 tables have more than 100 small files" in nothing.output
+    monkeypatch.setattr(maintain_command, "crowded", found)
+    nothing = CliRunner().invoke(build("maintain"), ["maintain", "--json", *arguments])
+    assert (nothing.exit_code, json.loads(nothing.output)) == (0, [])
     assert _files(crowded) == FILES
     monkeypatch.setattr(compaction, "MOST_SMALL_FILES", FILES - 1)
-    done = CliRunner().invoke(build("maintain"), ["maintain", *arguments])
+    done = CliRunner().invoke(build("maintain"), ["maintain", "--json", *arguments])
     assert done.exit_code == 0
+    (told,) = json.loads(done.output)
+    assert told["name"] == crowded
     assert _files(crowded) == (FILES if arguments else 1)
+
+
+def test_another_servers_tables_are_left(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARK_REMOTE", "sc://elsewhere:15002")
+    with pytest.raises(LakehouseError, match="only the tables of the project's own engine"):
+        compact(spark, [])

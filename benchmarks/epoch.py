@@ -17,10 +17,10 @@ from rich.table import Table
 from benchmarks.published import published
 from benchmarks.timing import fastest
 from lakehouse.engine.session import spark_session
-from ml.data.tensors import Batch, Tensors, to_tensors
-from ml.data.training_files import read_rows
-from ml.model.fit import fit, reproducible_torch
+from ml.data.read import read_rows
+from ml.encoding.tensors import Batch, Tensors, to_tensors
 from ml.model.network import Shape, TabularNetwork
+from ml.training.loop import fit, reproducible_torch
 
 GOAL = 1.2
 # Enough to be an epoch's measurement, and no work.

@@ -23,10 +23,11 @@ from benchmarks.timing import fastest
 from lakehouse.delta.publications import published_version
 from lakehouse.delta.table import read_at
 from lakehouse.engine.session import spark_session
-from ml.batch_inference import score_version
+from ml.data.columns import columns_of
 from ml.model.bundle import read_files
-from ml.registry import CHAMPION, model_by_alias
-from ml.tracking import client
+from ml.scoring.inference import score_version
+from ml.tracking.registry import CHAMPION, model_by_alias
+from ml.tracking.runs import client
 
 IDENTITY_GOAL, UDF_GOAL = 1.3, 3.0
 
@@ -49,7 +50,7 @@ def main() -> None:
     arguments = parser.parse_args()
     spark = spark_session()
     source = published(spark)
-    columns = source.models.columns(source.spec.features_model)
+    columns = columns_of(source.models, source.spec.features_model)
     features = published_version(spark, source.models.table(source.spec.features_model))
     due = read_at(spark, features)
     last: date = due.agg(F.max(columns.partition)).collect()[0][0]

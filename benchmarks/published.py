@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from pyspark.sql import SparkSession
 
+from lakehouse.dbt.manifest import DbtModels, current_models
 from lakehouse.delta.table import location
-from ml.data.arrow import ArrowTable
 from ml.data.columns import Columns
-from ml.data.encoding import Encoding
 from ml.data.training_rows import InMemoryRows
 from ml.data.training_set import Split, TrainingSet
-from ml.dbt_models import DbtModels, current_models
-from ml.fit_bundle import learn_encoding
+from ml.encoding.arrow import ArrowTable
+from ml.encoding.encode import Encoding
 from ml.spec import Spec, load_spec
-from ml.training_inputs import pin_published
+from ml.training.fit_bundle import learn_encoding
+from ml.training.inputs import pin_published
 
 
 @dataclass(frozen=True)

@@ -30,18 +30,18 @@ from rich.table import Table
 from benchmarks.published import published
 from lakehouse.engine.session import spark_session
 from lakehouse.settings import settings
-from ml.bootstrap import Interval, over_days
-from ml.data.arrow import ArrowTable
-from ml.data.encoding import encode
-from ml.data.fit_encoding import fit_encoding
-from ml.data.tensors import labels_of
 from ml.data.training_rows import InMemoryRows
 from ml.data.training_set import Split, TrainingSet, split_at
-from ml.evaluate import METRICS, calibration_by_month, log_loss, metrics
-from ml.fit_bundle import fit_bundle, refit_bundle
-from ml.plots import calibration_curve
+from ml.encoding.arrow import ArrowTable
+from ml.encoding.encode import encode
+from ml.encoding.fit import fit_encoding
+from ml.encoding.tensors import labels_of
+from ml.evaluation.bootstrap import Interval, over_days
+from ml.evaluation.metrics import METRICS, calibration_by_month, log_loss, metrics
+from ml.evaluation.plots import calibration_curve
 from ml.spec import Spec
-from ml.training_inputs import read_training_rows
+from ml.training.fit_bundle import fit_bundle, refit_bundle
+from ml.training.inputs import read_training_rows
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]

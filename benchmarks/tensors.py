@@ -21,11 +21,11 @@ from rich.table import Table
 from benchmarks.published import published
 from benchmarks.timing import fastest
 from lakehouse.engine.session import spark_session
-from ml.data.arrow import ArrowTable
-from ml.data.encoding import Encoding
-from ml.data.tensors import Batch, Tensors, to_tensors
-from ml.data.training_files import read_arrow, read_rows
+from ml.data.read import read_arrow, read_rows
 from ml.data.training_set import TrainingSet
+from ml.encoding.arrow import ArrowTable
+from ml.encoding.encode import Encoding
+from ml.encoding.tensors import Batch, Tensors, to_tensors
 
 GOAL = 1.3
 

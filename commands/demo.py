@@ -2,10 +2,9 @@
 
 from commands.output import AsJson, console, facts, print_json, progress, table
 from demo.story import Story, tell
-from lakehouse.settings import settings
+from expectations.docs import index_url
 
 EPILOG = "Example: make demo"
-METRICS = ("auc", "average_precision", "log_loss", "brier", "ece")
 
 
 def demo(as_json: AsJson = False) -> None:
@@ -18,17 +17,22 @@ def demo(as_json: AsJson = False) -> None:
 
 
 def _show(story: Story) -> None:
-    scores = story.scores
+    quality = story.quality
     table(
-        f"Will it arrive 15+ minutes late? {scores.rows:,} flights, {story.days.first_day} to "
-        f"{story.days.backfill[1]}; {scores.label_rate:.1%} were late",
-        ["forecast", "AUC", "average precision", "log loss", "Brier", "calibration error"],
+        f"Will it arrive 15+ minutes late? {quality.flights:,} flights, {story.days.first_day} to "
+        f"{story.days.backfill[1]}; {quality.late_share:.1%} were late",
+        ["forecast", "AUC within a day", "log loss", "Brier score"],
         [
-            (name, *(f"{found[metric]:.3f}" for metric in METRICS))
-            for name, found in (
-                (f"the model, version {scores.model_version}", scores.model),
-                (f"late share of the training set, by {scores.by}", scores.rate_by),
-                ("late share of the training set", scores.base_rate),
+            (name, *(f"{figure:.3f}" for figure in figures))
+            for name, figures in (
+                (
+                    f"the model, version {quality.model_version}",
+                    (quality.auc, quality.log_loss, quality.brier_score),
+                ),
+                (
+                    "late share of the four weeks before",
+                    (quality.base_auc, quality.base_log_loss, quality.base_brier_score),
+                ),
             )
         ],
     )
@@ -63,6 +67,6 @@ def _show(story: Story) -> None:
             f"lakehouse reproduce {story.first_run} --rebuild": "the proof from bronze on, in some minutes",
             f"lakehouse diff {story.first_run} {story.second_run}": "what the correction changed",
             "dbt build": "the same models in a schema of your own",
-            str(settings().data_docs_dir / "index.html"): "what the gates checked",
+            index_url(): "what the gates checked",
         }
     )

@@ -16,6 +16,7 @@ from typing import IO
 import psutil
 
 from commands.output import facts, progress
+from expectations.docs import index_url
 from lakehouse.engine import server
 from lakehouse.engine.ports import is_free
 from lakehouse.errors import LakehouseError
@@ -66,7 +67,7 @@ def dev() -> None:
     progress("engine …")
     engine = server.ensure_engine()
     # Dagster and MLflow take seconds to import: an occupied port is told before.
-    from ml.tracking import client
+    from ml.tracking.runs import client
     from orchestration.instance import environment
 
     # Both UIs open MLflow's database as they start.
@@ -85,7 +86,7 @@ def dev() -> None:
                 "Dagster": uis[0].url,
                 "lineage": f"{uis[0].url}/asset-groups",
                 "MLflow": uis[1].url,
-                "Data Docs": (settings().data_docs_dir / "site" / "index.html").as_uri(),
+                "Data Docs": index_url(),
                 "engine": engine.address,
                 "": "Ctrl-C stops them",
             }

@@ -7,8 +7,8 @@ import typer
 from commands.output import AsJson, facts, print_json, progress, table
 from commands.reproduce import show_changes
 from lakehouse.engine.session import spark_session
-from ml.diff import diff as diff_runs
-from ml.diff import log_picture
+from ml.reproduction.diff import diff as diff_runs
+from ml.reproduction.diff import log_picture
 
 EPILOG = "Example: lakehouse diff FIRST_RUN_ID SECOND_RUN_ID"
 

@@ -7,8 +7,8 @@ import typer
 
 from commands.output import AsJson, facts, print_json, progress, table
 from lakehouse.engine.session import spark_session
-from ml.explain import Deliveries, Explanation, Prediction
-from ml.explain import explain as explain_score
+from ml.explanation.explain import Deliveries, Explanation, Prediction
+from ml.explanation.explain import explain as explain_score
 from ml.spec import load_spec
 
 EPILOG = (
@@ -44,8 +44,6 @@ def explain(
 
 
 def _not_known(prediction: Prediction) -> str:
-    if prediction.missing_features is None:
-        return "not recorded with this score"
     unseen = prediction.unseen_categories
     return f"{prediction.missing_features} features (NULL or NaN); unseen or rare: {unseen or 'none'}"
 

@@ -7,7 +7,7 @@ import typer
 from commands.output import AsJson, facts, print_json, progress, table
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
-from ml.promotion import Decision, promote_by_name, promote_if_better
+from ml.evaluation.promotion import Decision, promote_by_name, promote_if_better
 from ml.spec import load_spec
 
 EPILOG = "Example: lakehouse promote (exit code 1 when the challenger is not better)"

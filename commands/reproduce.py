@@ -10,11 +10,10 @@ from pyspark.sql import SparkSession
 from commands.output import AsJson, console, facts, print_json, progress, table
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
-from ml import reproduce as levels
-from ml.changes import Change
-from ml.export import export_run, imported_run
-from ml.report import ReproductionReport
-from ml.run import TrainingRun, logged_run
+from ml.provenance.differences import Difference, ReproductionReport
+from ml.provenance.logged_run import TrainingRun, logged_run
+from ml.reproduction import reproduce as levels
+from ml.reproduction.export import export_run, imported_run
 
 EPILOG = (
     "Example: lakehouse reproduce 0123456789abcdef0123456789abcdef --rebuild "
@@ -121,7 +120,7 @@ def _show(report: ReproductionReport) -> None:
             "Differences",
             ["what", "name", "logged", "found", "for example"],
             [
-                [found.what, found.name, found.logged, found.found, ", ".join(found.samples)]
+                [found.kind, found.name, found.before, found.after, ", ".join(found.samples)]
                 for found in report.differences
             ],
         )
@@ -129,7 +128,7 @@ def _show(report: ReproductionReport) -> None:
     show_changes("Not as it was at the run", report.changes, with_text=not report.identical)
 
 
-def show_changes(title: str, changes: tuple[Change, ...], *, with_text: bool = True) -> None:
+def show_changes(title: str, changes: tuple[Difference, ...], *, with_text: bool = True) -> None:
     """What changed, as a table, and the text of changed SQL below it."""
     if not changes:
         return

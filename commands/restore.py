@@ -9,7 +9,7 @@ from commands.backup import print_carried
 from commands.output import AsJson, progress
 from lakehouse.backup.carry import Move
 from lakehouse.backup.carry import restore as restore_backup
-from ml.relocate import relocate
+from ml.tracking.relocate import relocate
 
 EPILOG = "Example: LAKEHOUSE_WAREHOUSE=/data/lakehouse lakehouse restore /mnt/disk/lakehouse-monday"
 

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from commands.output import AsJson, facts, print_json
-from ml.registry import rollback as roll_back
 from ml.spec import load_spec
+from ml.tracking.registry import rollback as roll_back
 
 EPILOG = "Example: lakehouse rollback"
 

@@ -9,9 +9,9 @@ from commands.output import AsJson, facts, print_json, progress
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
 from lakehouse.production import production
-from ml.registry import CHAMPION
-from ml.score import score as score_days
+from ml.scoring.score import score as score_days
 from ml.spec import load_spec
+from ml.tracking.registry import CHAMPION
 
 EPILOG = "Examples: lakehouse score --date 2013-10-01 | lakehouse score --date 2013-10-04 --to 2013-10-31"
 

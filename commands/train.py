@@ -8,9 +8,9 @@ import typer
 from commands.output import AsJson, facts, print_json, progress
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
-from ml.resume import resume as resume_run
+from ml.reproduction.resume import resume as resume_run
 from ml.spec import load_spec
-from ml.train import train as train_model
+from ml.training.train import train as train_model
 
 EPILOG = "Example: lakehouse train --as-of 2013-10-01"
 DEFAULT_SPEC = "arrival_delay"

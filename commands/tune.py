@@ -9,7 +9,7 @@ import typer
 from commands.output import AsJson, console, facts, print_json, progress, table
 from lakehouse.engine.session import spark_session
 from ml.spec import load_spec
-from ml.tune import tune as search
+from ml.training.tune import tune as search
 
 EPILOG = "Example: lakehouse tune --as-of 2013-09-01 --minutes 30 (the same command again goes on)"
 

@@ -8,7 +8,7 @@ from commands.output import AsJson, console, print_json, progress, table
 from lakehouse.delta.vacuum import DEFAULT_HOURS, MIN_HOURS, Vacuumed
 from lakehouse.delta.vacuum import vacuum as vacuum_tables
 from lakehouse.engine.session import spark_session
-from ml.pins import model_needs
+from ml.provenance.needs import model_needs
 
 EPILOG = "Example: lakehouse vacuum --dry-run"
 

@@ -9,15 +9,14 @@ from datetime import date, timedelta
 
 from demo.meter import Cost, Meter
 from demo.publish import publish, publish_corrections
+from demo.quality import Quality, served_quality
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
-from ml.compare import Comparison, compare
-from ml.diff import RunDiff, diff, log_picture
-from ml.report import ReproductionReport
-from ml.reproduce import read
-from ml.run import logged_run
-from ml.spec import load_spec
+from ml.provenance.differences import ReproductionReport
+from ml.provenance.logged_run import logged_run
+from ml.reproduction.diff import RunDiff, diff, log_picture
+from ml.reproduction.reproduce import read
 from orchestration.run import RunSummary, materialize
 
 # Everything of a day but the model: landing is only looked at, and a model is trained when asked for.
@@ -61,7 +60,7 @@ class Story:
     reproduction: ReproductionReport
     difference: RunDiff
     days: Calendar
-    scores: Comparison
+    quality: Quality
     cost: Cost
 
 
@@ -104,13 +103,7 @@ def tell(say: Callable[[str], None], calendar: Calendar | None = None) -> Story:
             report = read(spark, logged_run(str(first["mlflow_run_id"])), progress=say)
             difference = diff(spark, str(first["mlflow_run_id"]), str(second["mlflow_run_id"]))
             log_picture(difference)
-        scores = compare(
-            spark,
-            load_spec("arrival_delay"),
-            days.first_day,
-            days.backfill[1],
-            version=str(first["model_version"]),
-        )
+        quality = served_quality(spark, str(first["model_version"]), days.first_day, days.backfill[1])
     return Story(
         first_run=str(first["mlflow_run_id"]),
         second_run=str(second["mlflow_run_id"]),
@@ -118,7 +111,7 @@ def tell(say: Callable[[str], None], calendar: Calendar | None = None) -> Story:
         reproduction=report,
         difference=difference,
         days=days,
-        scores=scores,
+        quality=quality,
         cost=meter.cost,
     )
 

@@ -49,9 +49,7 @@ class EncodingSpec(_Part):
     """
 
     bins: int = Field(ge=2, le=256)
-    # Runs of before have none in their manifest.
     day_bins: int | None = Field(default=None, ge=2, le=256)
-    # Runs of before pieces followed the label have none in their manifest.
     min_bin_rows: int = Field(default=300, ge=1)
     rare_below: int = Field(ge=1)
 
@@ -86,17 +84,14 @@ class TrainingSpec(_Part):
     weight_decay: float = Field(ge=0)
     ema_decay: float = Field(ge=0, lt=1)
     threads: int = Field(ge=1, le=256)
-    # Runs of before there was a budget have none in their manifest, and were trained without one.
     memory_mb: int | None = Field(default=None, ge=1, le=2**24)
     seed: int = Field(ge=0, lt=2**63)
-    # Runs of before there were workers have none in their manifest.
     workers: int = Field(default=1, ge=1, le=64)
-    # Runs of before this have none in their manifest, and their model never saw its validation rows.
     refit: bool = False
 
 
 class PromotionSpec(_Part):
-    """When a challenger takes over from the champion; see `ml.promotion`.
+    """When a challenger takes over from the champion; see `ml.evaluation.promotion`.
 
     Args:
         metric: what both are measured by.
@@ -163,8 +158,8 @@ class Spec(_Part):
     """One model: what it is trained on, how, and where its scores go. Fields as commented in the YAML.
 
     Args:
-        leak_auc: a feature that alone tells the label with a higher AUC is refused; see `ml.leaks`.
-        tune: the space of `ml.tune`, by dotted field name. No part of what was trained: it is not dumped.
+        leak_auc: a feature that alone tells the label with a higher AUC is refused.
+        tune: the space of the search, by dotted field name. No part of what was trained: it is not dumped.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -176,13 +171,11 @@ class Spec(_Part):
     predictions_table: str = Field(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")
     time_zone: Annotated[str, AfterValidator(_known_zone)]
     validation: Literal["last_whole_month"]
-    baseline_column: str
     segments: tuple[str, ...] = ()
     crosses: tuple[tuple[str, str], ...] = ()
     encoding: EncodingSpec
     network: NetworkSpec
     training: TrainingSpec
-    # Runs of before there were a limit and a rule have none in their manifest.
     leak_auc: float = Field(default=0.95, gt=0.5, le=1)
     promotion: PromotionSpec = PromotionSpec()
     tune: dict[str, Dimension] = Field(default={}, exclude=True)

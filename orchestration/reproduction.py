@@ -26,8 +26,8 @@ class ReproduceConfig(dg.Config):
 def reproduce_run(context: dg.OpExecutionContext, config: ReproduceConfig) -> None:
     """See `lakehouse reproduce`."""
     # torch and MLflow take seconds to import, and whoever only looks at the graph doesn't need them.
-    from ml import reproduce
-    from ml.run import logged_run
+    from ml.provenance.logged_run import logged_run
+    from ml.reproduction import reproduce
 
     spark, say = spark_session(), context.log.info
     run = logged_run(config.run_id)
@@ -45,7 +45,7 @@ def reproduce_run(context: dg.OpExecutionContext, config: ReproduceConfig) -> No
         "content_hash": report.content_hash,
         **({"trained_by": report.trained_by} if report.trained_by else {}),
         "differences": _table(
-            [(each.what, each.name, each.logged, each.found) for each in report.differences],
+            [(each.kind, each.name, each.before, each.after) for each in report.differences],
             ("what", "name", "logged", "found"),
         ),
         "not_as_it_was": _table(
@@ -54,7 +54,7 @@ def reproduce_run(context: dg.OpExecutionContext, config: ReproduceConfig) -> No
         ),
     }
     if not report.identical:
-        named = ", ".join(dict.fromkeys(f"{each.what} {each.name}".strip() for each in report.differences))
+        named = ", ".join(dict.fromkeys(f"{each.kind} {each.name}".strip() for each in report.differences))
         raise dg.Failure(f"run {config.run_id} is not what it was: {named}", metadata=metadata)
     context.add_output_metadata(metadata)
 
@@ -76,7 +76,7 @@ class CompareConfig(dg.Config):
 @dg.op(description="Compares two training runs: rows, columns, what made them, metrics; with a picture.")
 def compare_two_runs(context: dg.OpExecutionContext, config: CompareConfig) -> None:
     """See `lakehouse diff`."""
-    from ml.diff import diff, log_picture
+    from ml.reproduction.diff import diff, log_picture
 
     found = diff(spark_session(), config.run_a, config.run_b)
     rows = found.rows

@@ -10,11 +10,12 @@ from datetime import date
 
 import dagster as dg
 
+from lakehouse.dbt.manifest import current_models
 from lakehouse.dbt.notes import Commit, commits
 from lakehouse.delta.publications import published_version
 from lakehouse.delta.table import TableVersion
 from lakehouse.engine.session import spark_session
-from ml.dbt_models import current_models
+from ml.data.columns import columns_of
 from ml.spec import Spec
 from orchestration.partitions import ranges_of
 from orchestration.records import days_in
@@ -44,7 +45,7 @@ def days_to_score_again(
     features = published_version(spark, models.table(spec.features_model))
     if features == seen:
         return []
-    scored = days_in(spec.predictions_table, models.columns(spec.features_model).partition)
+    scored = days_in(spec.predictions_table, columns_of(models, spec.features_model).partition)
     again = replaced_days(commits(spark, features.name), seen, features, scored)
     return list(ranges_of(sorted(day for day in again if not asked[0] <= day <= asked[1])))
 

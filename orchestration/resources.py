@@ -18,7 +18,8 @@ from dagster_dbt import DbtCliResource
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
 from packaging.version import Version
 
-from lakehouse.dbt.project import PROD_TARGET_DIR, manifest
+from lakehouse.dbt.manifest import manifest
+from lakehouse.dbt.project import PROD_TARGET_DIR
 from lakehouse.engine.session import connect_environment
 from lakehouse.settings import PROJECT_ROOT, settings
 from orchestration.gated_tests import left_to_gates

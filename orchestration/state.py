@@ -11,10 +11,11 @@ import dagster as dg
 
 from expectations.suite import GATES
 from expectations.suites import suites_of
+from lakehouse.dbt.manifest import current_models
 from lakehouse.ingest.delivery import Delivery
 from lakehouse.ingest.source import load_sources
 from lakehouse.settings import settings
-from ml.dbt_models import current_models
+from ml.data.columns import columns_of
 from ml.spec import load_spec, spec_names
 from orchestration import records
 from orchestration.partitions import graph_days
@@ -111,7 +112,9 @@ def _without_score(spec_name: str, days: AbstractSet[date], instance: dg.Dagster
     in no table; that it was tried is in Dagster's records.
     """
     spec = load_spec(spec_name)
-    scored = records.days_in(spec.predictions_table, current_models().columns(spec.features_model).partition)
+    scored = records.days_in(
+        spec.predictions_table, columns_of(current_models(), spec.features_model).partition
+    )
     if not scored:
         return {}
     missing = {day for day in days - scored if day > min(scored)}

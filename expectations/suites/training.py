@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from expectations.suite import ExpectedRows, Profile, Suite, at_most, between, day_column, not_null, unique
-from lakehouse.dbt.project import column_roles, manifest
+from lakehouse.dbt.manifest import current_models
 from lakehouse.errors import LakehouseError
 
 # Below so many labels their share says little: single days go from almost none to almost all.
@@ -23,16 +23,15 @@ _ROLES = ("partition", "event_time", "label", "label_time", "label_end")
 
 def suites() -> tuple[Suite, ...]:
     """A suite for each training set, by name."""
-    nodes = [node for node in manifest()["nodes"].values() if node["resource_type"] == "model"]
-    gated = [node for node in nodes if node["config"]["meta"].get("gate") == "training"]
-    return tuple(_suite(node) for node in sorted(gated, key=lambda node: node["name"]))
+    models = current_models()
+    gated = [node for node in models if node["config"]["meta"].get("gate") == "training"]
+    return tuple(_suite(node, models.roles(node["name"])) for node in gated)
 
 
-def _suite(node: Mapping[str, Any]) -> Suite:
+def _suite(node: Mapping[str, Any], roles: Mapping[str, str]) -> Suite:
     meta = node["config"]["meta"]
-    roles = column_roles(node["name"])
-    entity = tuple(column for column, role in roles if role == "entity")
-    named = {role: column for column, role in roles}
+    entity = tuple(column for column, role in roles.items() if role == "entity")
+    named = {role: column for column, role in roles.items()}
     missing = [role for role in _ROLES if role not in named]
     if missing or not entity:
         raise LakehouseError(
@@ -85,7 +84,7 @@ def feature_times(model: str) -> list[str]:
     """
     return [
         str(time)
-        for test in manifest()["nodes"].values()
+        for test in current_models().manifest["nodes"].values()
         if test.get("attached_node") == model and test.get("test_metadata", {}).get("name") == "known_by"
         for time in test["test_metadata"]["kwargs"]["times"]
     ]

@@ -80,7 +80,7 @@ def vacuum(
     problem is named, and the other tables are vacuumed.
 
     Args:
-        needs: what models need (`ml.pins`).
+        needs: what models need (`ml.provenance.needs`).
         older_than_hours: for so long a file stays after the last version that had it; where none did, after
             it was written.
         untold: who needs nobody knows what; while there is one, it may be any table.

@@ -1,0 +1,1 @@
+"""Training rows: which columns, which rows, read straight from a version's files."""

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lakehouse.dbt.manifest import DbtModels
 from lakehouse.errors import LakehouseError
 
 ROLES = ("entity", "event_time", "label", "label_time", "label_end", "numeric", "categorical", "partition")
@@ -49,6 +50,15 @@ class Columns:
     def features(self) -> tuple[str, ...]:
         """Numeric features, then categorical ones."""
         return self.numeric + self.categorical
+
+
+def columns_of(models: DbtModels, model: str) -> Columns:
+    """A dbt model's columns by role.
+
+    Raises:
+        LakehouseError: there is no such model, or its roles don't fit together.
+    """
+    return columns_from_roles(model, models.roles(model))
 
 
 def columns_from_roles(model: str, roles: Mapping[str, str]) -> Columns:

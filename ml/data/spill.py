@@ -11,9 +11,9 @@ import pyarrow as pa
 import torch
 
 from lakehouse.errors import LakehouseError
-from ml.data.arrow import ArrowRows
-from ml.data.encoding import Codes, Floats
-from ml.data.tensors import Batch
+from ml.encoding.arrow import ArrowRows
+from ml.encoding.encode import Codes, Floats
+from ml.encoding.tensors import Batch
 
 Hashes = npt.NDArray[np.uint64]
 # Rows as `row_kind` has them.
@@ -123,7 +123,7 @@ class BlockWriter:
 
 @dataclass(frozen=True)
 class SpilledRows:
-    """Encoded rows in blocks of a file; see `ml.data.tensors.EncodedRows`.
+    """Encoded rows in blocks of a file; see `ml.encoding.tensors.EncodedRows`.
 
     Blocks are read by plain reads: pages of a mapped file would count as memory.
 

@@ -15,8 +15,7 @@ import pyarrow as pa
 
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
-from ml.data.arrow import ArrowTable
-from ml.data.encoding import Encoding, encode, numbers
+from ml.data.read import scan_arrow
 from ml.data.spill import (
     BUCKETS,
     Blocks,
@@ -27,9 +26,10 @@ from ml.data.spill import (
     row_kind,
     to_rows,
 )
-from ml.data.tensors import EncodedRows, labels_of
-from ml.data.training_files import scan_arrow
 from ml.data.training_set import TrainingSet, split_at
+from ml.encoding.arrow import ArrowTable
+from ml.encoding.encode import Encoding, encode, numbers
+from ml.encoding.tensors import EncodedRows, labels_of
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,6 @@ class StreamedRows:
                 SpilledRows(file, kind, 0, train.sizes),
                 SpilledRows(file, kind, self.parts.train_rows, validation.sizes),
             )
-
-    def train(self, names: Sequence[str]) -> Iterator[ArrowTable]:
-        """Read anew."""
-        return self._scan(names, None, self.parts.validation_start)
 
     def validation(self) -> Iterator[ArrowTable]:
         """Read anew."""

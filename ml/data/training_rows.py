@@ -10,13 +10,13 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from ml.data.arrow import ArrowRows, ArrowTable
 from ml.data.columns import Columns
-from ml.data.encoding import Encoding, Floats, Numbers, Positions, compute
+from ml.data.read import read_rows
 from ml.data.streamed_rows import StreamedRows, count_rows
-from ml.data.tensors import EncodedRows, to_tensors
-from ml.data.training_files import read_rows
 from ml.data.training_set import Parts, Split, TrainingSet, split_at
+from ml.encoding.arrow import ArrowRows, ArrowTable
+from ml.encoding.encode import Encoding, Floats, Numbers, Positions, compute
+from ml.encoding.tensors import EncodedRows, to_tensors
 
 Progress = Callable[[str], None]
 MB = 2**20
@@ -40,10 +40,6 @@ class TrainingRows(Protocol):
         self, encoding: Encoding, progress: Progress
     ) -> AbstractContextManager[tuple[EncodedRows, EncodedRows]]:
         """Training rows and validation rows, encoded once for all epochs."""
-        ...
-
-    def train(self, names: Sequence[str]) -> Iterator[ArrowTable]:
-        """Some columns of the training rows, in pieces, in any order."""
         ...
 
     def validation(self) -> Iterator[ArrowTable]:
@@ -89,10 +85,6 @@ class InMemoryRows:
         both = np.concatenate([self._train, self._validation])
         encoded = to_tensors(encoding, self.table, str(self.columns.label), both, self.numbers)
         yield encoded.part(0, len(self._train)), encoded.part(len(self._train), len(both))
-
-    def train(self, names: Sequence[str]) -> Iterator[ArrowTable]:
-        """In one piece."""
-        yield self.table.select(list(dict.fromkeys(names))).take(pa.array(self._train))
 
     def validation(self) -> Iterator[ArrowTable]:
         """In one piece."""

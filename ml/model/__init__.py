@@ -1,0 +1,1 @@
+"""What scores: network and bundle. Logged models import these paths; they stay."""

@@ -14,8 +14,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from lakehouse.errors import LakehouseError
-from ml.data.arrow import ArrowRows
-from ml.data.encoding import MISSING, UNSEEN, Encoding, encode
+from ml.encoding.arrow import ArrowRows
+from ml.encoding.encode import MISSING, UNSEEN, Encoding, encode
 from ml.model.network import Shape, TabularNetwork
 
 BUNDLE_VERSION = 2

@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ml.data.encoding import Encoding
+from ml.encoding.encode import Encoding
 from ml.model.dropout import Dropout
 
 

@@ -11,7 +11,7 @@ import dagster as dg
 from dagster_dbt import dbt_assets
 
 from expectations.suite import Gate
-from lakehouse.dbt.project import manifest
+from lakehouse.dbt.manifest import manifest
 from lakehouse.engine.session import spark_session
 from orchestration.partitions import DAYS, ONE_RUN
 from orchestration.requirements import require, sources_read

@@ -12,7 +12,7 @@ import dagster as dg
 from expectations.gate import GateOutcome, SuiteResult, check, release
 from expectations.suite import Gate
 from expectations.suites import suites_of
-from lakehouse.dbt.project import manifest
+from lakehouse.dbt.manifest import manifest
 from lakehouse.engine.session import spark_session
 from orchestration.owners import PIPELINES
 from orchestration.partitions import DAYS, ONE_RUN, days_of, each_day

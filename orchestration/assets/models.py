@@ -67,7 +67,7 @@ def _model_asset(spec: Spec) -> dg.AssetsDefinition:
     )
     def train_model(context: dg.AssetExecutionContext, config: TrainConfig) -> dg.MaterializeResult[Any]:
         # torch and MLflow take seconds to import, and whoever only looks at the graph doesn't need them.
-        from ml.train import train
+        from ml.training.train import train
 
         require_passed(spark_session(), "training")
         as_of = as_of_day(context, config, training_set)
@@ -103,8 +103,8 @@ def champion_asset(spec: Spec) -> dg.AssetsDefinition:
     )
     def deploy_if_better(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         # torch and MLflow take seconds to import, and whoever only looks at the graph doesn't need them.
-        from ml.promotion import promote_if_better
-        from ml.registry import CHALLENGER, CHAMPION, aliases, model_by_alias
+        from ml.evaluation.promotion import promote_if_better
+        from ml.tracking.registry import CHALLENGER, CHAMPION, aliases, model_by_alias
 
         if CHALLENGER not in aliases(spec.registered_model):
             champion = model_by_alias(spec.registered_model, CHAMPION)

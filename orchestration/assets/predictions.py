@@ -41,8 +41,8 @@ def predictions_asset(spec: Spec) -> dg.AssetsDefinition:
     )
     def score_days(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         # torch and MLflow take seconds to import, and whoever only looks at the graph doesn't need them.
-        from ml.registry import CHAMPION, aliases
-        from ml.score import score
+        from ml.scoring.score import score
+        from ml.tracking.registry import CHAMPION, aliases
 
         if CHAMPION not in aliases(spec.registered_model):
             reason = (

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.faults.engine_helpers import start
 
 OPENS = """
-from ml.tracking import client
+from ml.tracking.runs import client
 print("ready", flush=True)
 input()
 print(client().search_experiments()[0].name, flush=True)

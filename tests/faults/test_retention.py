@@ -15,7 +15,7 @@ from lakehouse.delta.pins import Need
 from lakehouse.delta.table import TableVersion, create_table, current_version, location, read_at
 from lakehouse.delta.vacuum import Vacuumed, vacuum
 from lakehouse.doctor import check_machine, fix_tables
-from ml.pins import ModelNeeds
+from ml.provenance.needs import ModelNeeds
 
 DAY = 24 * 3600.0
 YEAR_OLD = {

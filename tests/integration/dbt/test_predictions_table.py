@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from pyspark.errors import PySparkException
 
+from lakehouse.dbt.manifest import current_models
 from lakehouse.delta.table import TableVersion
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
-from ml.data.columns import Columns
-from ml.dbt_models import current_models
-from ml.registry import ModelVersion
-from ml.score import _create_predictions, _predictions
+from ml.data.columns import Columns, columns_of
+from ml.scoring.score import _create_predictions, _predictions
 from ml.spec import load_spec
+from ml.tracking.registry import ModelVersion
 from tests.integration.dbt.small_project import SmallProject
 
 # Several dbt builds: minutes, not seconds.
@@ -37,7 +37,7 @@ def test_dbt_and_scoring_make_the_same_table(small: SmallProject) -> None:
     by_dbt = f"{small.schema}_predictions.arrival_delay"
     by_scoring = f"{small.schema}_predictions.by_scoring"
     spec = load_spec("arrival_delay").model_copy(update={"predictions_table": by_scoring})
-    columns = current_models().columns(spec.features_model)
+    columns = columns_of(current_models(), spec.features_model)
     _create_predictions(small.spark, spec, columns, scored(small, columns))
     assert shape(small, by_dbt) == shape(small, by_scoring)
     assert shape(small, by_dbt)[2] == {"delta.constraints.score_is_probability": "score between 0 and 1"}

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.dbt.project import PROD_TARGET_DIR, manifest, run_dbt
+from lakehouse.dbt.manifest import manifest
+from lakehouse.dbt.project import PROD_TARGET_DIR, run_dbt
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
 from tests.integration.dbt.small_project import SmallProject

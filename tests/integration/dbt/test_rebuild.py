@@ -12,25 +12,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lakehouse.dbt.manifest import DbtModels
 from lakehouse.delta.publications import publish
 from lakehouse.delta.table import at_version, current_version, location
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
-from ml import tracking
-from ml.archive import archive, unpack
-from ml.data.tensors import labels_of
+from ml.data.columns import columns_of
 from ml.data.training_rows import InMemoryRows
 from ml.data.training_set import split_at, training_set
-from ml.dbt_models import DbtModels
-from ml.evaluate import metrics
-from ml.export import export_run, imported_run
-from ml.fit_bundle import fit_bundle, served_bundle
-from ml.manifest import Manifest, manifest_of
-from ml.registry import log_and_register
-from ml.reproduce import rebuild
-from ml.run import logged_run
+from ml.encoding.tensors import labels_of
+from ml.evaluation.metrics import metrics
+from ml.provenance.code_archive import archive, unpack
+from ml.provenance.logged_run import logged_run
+from ml.provenance.manifest import Manifest, manifest_of
+from ml.reproduction.export import export_run, imported_run
+from ml.reproduction.reproduce import rebuild
 from ml.spec import load_spec
-from ml.training_inputs import read_training_rows, training_manifest
+from ml.tracking import runs
+from ml.tracking.registry import log_and_register
+from ml.training.fit_bundle import fit_bundle, served_bundle
+from ml.training.inputs import read_training_rows, training_manifest
 from tests.integration.dbt.conftest import Lakehouse
 
 pytestmark = pytest.mark.slow
@@ -44,21 +45,21 @@ def _log_run(lakehouse: Lakehouse, code: bytes) -> str:
     spark, spec = lakehouse.spark, load_spec("arrival_delay")
     spec = spec.model_copy(update={"training": spec.training.model_copy(update={"epochs": 1})})
     models = DbtModels(json.loads((lakehouse.target(lakehouse.schema) / "manifest.json").read_text()))
-    columns = models.columns(spec.training_model)
+    columns = columns_of(models, spec.training_model)
     table = at_version(spark, f"{lakehouse.schema}.flight_training_set", VERSION)
     publish(spark, [table], "test", "test")
     pinned = training_set(table, columns, AS_OF, spec.time_zone)
     rows = read_training_rows(spark, spec, pinned)
     parts = split_at(rows.column(columns.partition), date(2013, 9, 3), AS_OF)
     manifest = training_manifest(spark, spec, pinned, parts, models, code)
-    with tracking.training_run("rebuild", "rebuild") as run_id:
+    with runs.training_run("rebuild", "rebuild") as run_id:
         in_parts = InMemoryRows.of(rows, parts, columns)
         bundle, fitted = fit_bundle(spec, pinned, in_parts)
         validation = rows.filter(pa.array(parts.validation))
         measured = metrics(labels_of(validation, str(columns.label)), bundle.predict(validation))
         mlflow.log_metrics({f"best_{name}": value for name, value in measured.items()})
-        tracking.log_bytes(run_id, tracking.MANIFEST, manifest.to_json().encode())
-        tracking.log_bytes(run_id, tracking.ARCHIVE, code)
+        runs.log_bytes(run_id, runs.MANIFEST, manifest.to_json().encode())
+        runs.log_bytes(run_id, runs.ARCHIVE, code)
         served = served_bundle(spec, pinned, in_parts, bundle, fitted)
         log_and_register(served, f"rebuild_{lakehouse.schema}", columns, rows.slice(0, 5))
     return run_id
@@ -157,12 +158,12 @@ def test_other_code_is_told_by_table_and_column(story, tmp_path) -> None:
 
     report = rebuild(lakehouse.spark, logged_run(_log_run(lakehouse, archive(project))))
     assert not report.identical
-    assert [found.name for found in report.differences if found.what == "column added"] == ["planted"]
-    differing = {found.name: found for found in report.differences if found.what == "column"}
+    assert [found.name for found in report.differences if found.kind == "column added"] == ["planted"]
+    differing = {found.name: found for found in report.differences if found.kind == "column"}
     late_30 = {name for name in differing if "late_30" in name}
     assert late_30 and set(differing) == {*late_30, "carrier_en_route_minutes_6h"}
     assert differing["carrier_en_route_minutes_6h"].samples
-    tables = {found.name.rpartition(".")[2] for found in report.differences if found.what == "table"}
+    tables = {found.name.rpartition(".")[2] for found in report.differences if found.kind == "table"}
     assert tables >= {"feat_carrier_arrivals", "feat_origin_departures", "flight_features"}
     assert "feat_origin_weather" not in tables
     changed = {
@@ -185,7 +186,7 @@ def _replace(path: Path, before: str, after: str) -> None:
 
 
 def test_another_archive_is_not_built(story, run_id, tmp_path) -> None:
-    path = tracking.artifact(run_id, tracking.ARCHIVE)
+    path = runs.artifact(run_id, runs.ARCHIVE)
     kept = path.read_bytes()
     (tmp_path / "dbt_project.yml").write_text("name: other")
     path.write_bytes(archive(tmp_path))
@@ -193,7 +194,7 @@ def test_another_archive_is_not_built(story, run_id, tmp_path) -> None:
         report = rebuild(story.lakehouse.spark, logged_run(run_id))
     finally:
         path.write_bytes(kept)
-    assert [found.what for found in report.differences] == ["archive"]
+    assert [found.kind for found in report.differences] == ["archive"]
 
 
 def test_a_row_changed_in_place_in_bronze_is_told_by_column_row_and_file(story, run_id, tmp_path) -> None:
@@ -204,15 +205,15 @@ def test_a_row_changed_in_place_in_bronze_is_told_by_column_row_and_file(story, 
         report = rebuild(spark, logged_run(run_id))
     finally:
         shutil.copy2(tmp_path / path.name, path)
-    assert "file" not in {found.what for found in report.differences}
-    columns = {found.name: found for found in report.differences if found.what == "column"}
+    assert "file" not in {found.kind for found in report.differences}
+    columns = {found.name: found for found in report.differences if found.kind == "column"}
     assert columns["arr_delay_minutes"].samples == (flight,)
     touched = [change for change in report.changes if "written again" in change.after]
     assert [(change.name, change.before.split(" ")[0]) for change in touched] == [(pin.name, path.name)]
 
 
 def _delay_an_arrival(folder: Path, kept: Path) -> tuple[Path, str]:
-    """Change a value below Delta's log, in a file that keeps its size; gives file and flight."""
+    """Difference a value below Delta's log, in a file that keeps its size; gives file and flight."""
     path = max(folder.glob("part-*.parquet"), key=lambda file: file.stat().st_size)
     shutil.copy2(path, kept)
     rows = pq.read_table(path)
@@ -269,7 +270,7 @@ def test_a_source_that_is_gone_is_named(story, run_id) -> None:
         report = rebuild(spark, logged_run(run_id))
     finally:
         hidden.rename(path)
-    assert [(found.what, found.name, found.found) for found in report.differences] == [
+    assert [(found.kind, found.name, found.after) for found in report.differences] == [
         ("file", pin.name, "missing")
     ]
-    assert path.name in report.differences[0].logged
+    assert path.name in report.differences[0].before

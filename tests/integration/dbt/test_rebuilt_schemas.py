@@ -12,9 +12,9 @@ import pytest
 
 from lakehouse.delta.table import TableVersion, current_version
 from lakehouse.settings import PROJECT_ROOT
-from ml.archive import archive
-from ml.manifest import Manifest, PinnedTable
-from ml.rebuild import rebuilt
+from ml.provenance.code_archive import archive
+from ml.provenance.manifest import Manifest, PinnedTable
+from ml.reproduction.rebuild import rebuilt
 from tests.integration.dbt.conftest import Lakehouse
 
 AIRLINES = "carrier_code,airline_name,published_at\nAA,American,2013-09-01T08:00:00Z\n"

@@ -8,8 +8,8 @@ from pyspark.sql import SparkSession
 from lakehouse.delta.table import current_version
 from lakehouse.engine.session import spark_session
 from lakehouse.settings import settings
-from ml.registry import CHAMPION, model_by_alias
-from ml.tracking import artifact, client
+from ml.tracking.registry import CHAMPION, model_by_alias
+from ml.tracking.runs import artifact, client
 from tests.integration.ml.conftest import build_platform, train_platform
 
 SCHEMA = "flights"

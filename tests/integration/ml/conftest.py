@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from lakehouse.dbt.manifest import DbtModels
 from lakehouse.delta.publications import publish
 from lakehouse.delta.table import TableVersion, current_version, table_properties
 from lakehouse.engine.session import spark_session
-from ml.dbt_models import DbtModels
 from ml.spec import Spec
-from ml.train import TrainedModel, train
+from ml.training.train import TrainedModel, train
 
 ROLES = {
     "flight_id": "entity",
@@ -149,7 +149,6 @@ def small_spec(schema: str, features: str, training: str) -> Spec:
             "predictions_table": f"{schema}.predictions",
             "time_zone": "America/New_York",
             "validation": "last_whole_month",
-            "baseline_column": "hour",
             "segments": ["carrier_code", "origin_code"],
             "crosses": [["carrier_code", "origin_code"]],
             "encoding": {"bins": 8, "min_bin_rows": 20, "rare_below": 5},

@@ -5,15 +5,15 @@ import pytest
 
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
-from ml import reproduce
 from ml.data.training_rows import InMemoryRows
 from ml.data.training_set import split_at
-from ml.fit_bundle import fit_bundle
-from ml.registry import model_of_run
-from ml.run import logged_run
+from ml.provenance.logged_run import logged_run
+from ml.reproduction import reproduce
 from ml.spec import Spec
-from ml.train import train
-from ml.training_inputs import read_training_rows
+from ml.tracking.registry import model_of_run
+from ml.training.fit_bundle import fit_bundle
+from ml.training.inputs import read_training_rows
+from ml.training.train import train
 from tests.integration.ml.conftest import AS_OF, Platform
 
 

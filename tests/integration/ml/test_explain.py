@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from lakehouse.dbt.manifest import DbtModels
 from lakehouse.delta.table import current_version, local_commits, sql_text
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.source import Source
-from ml.dbt_models import DbtModels
-from ml.explain import BronzeRow, Deliveries, Explanation, explain
-from ml.score import score
-from ml.train import TrainedModel, train
+from ml.explanation.explain import BronzeRow, Deliveries, Explanation, explain
+from ml.scoring.score import score
+from ml.training.train import TrainedModel, train
 from tests.integration.ml.conftest import AS_OF, ROLES, Platform, build_platform, train_platform
 
 DAY = date(2013, 9, 3)

@@ -10,9 +10,9 @@ from lakehouse.delta.content_hash import content_hash
 from lakehouse.delta.vacuum import VacuumedTable, vacuum
 from lakehouse.settings import settings
 from ml.data.training_set import read_spark
-from ml.manifest import manifest_of
-from ml.pins import model_needs
-from ml.tracking import MANIFEST, artifact, client
+from ml.provenance.manifest import manifest_of
+from ml.provenance.needs import model_needs
+from ml.tracking.runs import MANIFEST, artifact, client
 from tests.integration.ml.conftest import Platform, build_platform, train_platform
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
-from ml.promotion import promote_by_name, promote_if_better
-from ml.registry import CHALLENGER, CHAMPION, PREVIOUS, aliases, model_by_alias, rollback
+from ml.evaluation.promotion import promote_by_name, promote_if_better
 from ml.spec import Spec
-from ml.tracking import artifact, client
-from ml.train import train
+from ml.tracking.registry import CHALLENGER, CHAMPION, PREVIOUS, aliases, model_by_alias, rollback
+from ml.tracking.runs import artifact, client
+from ml.training.train import train
 from tests.integration.ml.conftest import AS_OF, Platform, build_platform
 
 

@@ -12,18 +12,18 @@ from pyspark.sql import SparkSession
 from lakehouse.delta.table import at_version, location
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
-from ml import reproduce
-from ml.archive import archive, unpack
-from ml.diff import diff
-from ml.lineage import pin
 from ml.model.bundle import WEIGHTS
-from ml.pinned import pin_differences
-from ml.registry import model_of_run
-from ml.retrain import INSTALLED, OWN, TOO_OLD, TRAINER
-from ml.run import TrainingRun, logged_run
+from ml.provenance.code_archive import archive, unpack
+from ml.provenance.lineage import pin
+from ml.provenance.logged_run import TrainingRun, logged_run
+from ml.provenance.verify import pin_differences
+from ml.reproduction import reproduce
+from ml.reproduction.diff import diff
+from ml.reproduction.retrain import INSTALLED, OWN, TOO_OLD, TRAINER
+from ml.reproduction.train_again import Outcome, Task
 from ml.spec import Spec
-from ml.train import TrainedModel
-from ml.train_again import Outcome, Task
+from ml.tracking.registry import model_of_run
+from ml.training.train import TrainedModel
 from tests.integration.ml.conftest import Platform, build_platform, train_platform
 
 
@@ -62,25 +62,25 @@ def test_reproduced_after_a_correction_but_not_after_tampering(own: Platform) ->
     path = _alter_in_place(own, "hour")
     altered = reproduce.read(spark, logged_run(first.run_id))
     assert not altered.identical
-    assert ("column", "hour") in [(found.what, found.name) for found in altered.differences]
-    assert {found.name for found in altered.differences if found.what == "column"} == {"hour"}
+    assert ("column", "hour") in [(found.kind, found.name) for found in altered.differences]
+    assert {found.name for found in altered.differences if found.kind == "column"} == {"hour"}
 
     # The newest version may share this file.
     spark.sql(f"create table {own.schema}.copy using delta as select * from {own.training}")
     path.unlink()
     lost = reproduce.read(spark, logged_run(first.run_id))
-    assert [found.what for found in lost.differences] == ["file"]
-    assert lost.differences[0].found == "missing"
-    assert path.name in lost.differences[0].logged
+    assert [found.kind for found in lost.differences] == ["file"]
+    assert lost.differences[0].after == "missing"
+    assert path.name in lost.differences[0].before
 
     spark.sql(f"drop table {own.training}")
     spark.sql(f"create table {own.training} using delta as select * from {own.schema}.copy")
     remade = reproduce.read(spark, logged_run(first.run_id))
-    assert [(found.what, found.name) for found in remade.differences] == [("table", own.training)]
+    assert [(found.kind, found.name) for found in remade.differences] == [("table", own.training)]
 
 
 def _alter_in_place(own: Platform, column: str) -> Path:
-    """Change one value in the file that version 0 was written as, below Delta's log."""
+    """Difference one value in the file that version 0 was written as, below Delta's log."""
     folder = location(own.spark, own.training)
     path = min(folder.glob("part-*.parquet"), key=lambda file: file.stat().st_mtime)
     rows = pq.read_table(path)
@@ -127,7 +127,8 @@ def test_a_model_is_trained_again_by_the_code_that_trained_it(
 ) -> None:
     run = logged_run(model.run_id)
     network = "ml/model/network.py"
-    monkeypatch.setattr("ml.retrain.train_again", lambda *_: pytest.fail("trained by this checkout's code"))
+    by_this_checkout = "ml.reproduction.retrain.train_again"
+    monkeypatch.setattr(by_this_checkout, lambda *_: pytest.fail("trained by this checkout's code"))
 
     # Other code that does the same, with a package that PYTHONPATH lays over the installed ones.
     (tmp_path / "laid").mkdir()
@@ -153,7 +154,7 @@ def test_a_model_is_trained_again_by_the_code_that_trained_it(
     assert report.identical, report.differences
 
     other = _with_code(run, tmp_path / "other", network, "sum(widths)) ** -0.5", "sum(widths)) ** -0.4")
-    found = [difference.what for difference in reproduce.retrain(spark, other).differences]
+    found = [difference.kind for difference in reproduce.retrain(spark, other).differences]
     assert found[0] == "weights"
     assert found[-1] == "predictions"
 
@@ -185,11 +186,11 @@ def test_several_workers_train_by_what_is_installed(
         asked.append(task)
         return Outcome(metrics=run.metrics, weights_hash="other", furthest=0.5)
 
-    monkeypatch.setattr("ml.retrain.train_again", trained)
+    monkeypatch.setattr("ml.reproduction.retrain.train_again", trained)
     report = reproduce.retrain(spark, replace(run, manifest=run.manifest.model_copy(update={"spec": spec})))
     assert report.trained_by == INSTALLED
     assert [task.spec.training.workers for task in asked] == [2]
-    assert [found.what for found in report.differences] == ["weights", "predictions"]
+    assert [found.kind for found in report.differences] == ["weights", "predictions"]
 
 
 def test_code_that_cannot_train_by_itself_is_replaced_by_this_checkouts(
@@ -210,7 +211,7 @@ def test_code_that_is_not_what_was_logged_is_not_run(
 ) -> None:
     run, said = replace(logged_run(model.run_id), archive=altered), list[str]()
     report = reproduce.retrain(spark, run, progress=said.append)
-    assert [found.what for found in report.differences] == ["archive"]
+    assert [found.kind for found in report.differences] == ["archive"]
     assert [change.name for change in report.changes if change.kind == "code"] == ["code.tar.gz"]
     assert report.trained_by is None
     assert not any(line.startswith("training by") for line in said), said
@@ -225,7 +226,7 @@ def test_a_model_with_other_weights_is_told(own: Platform) -> None:
     content[-1] ^= 0x80
     weights.write_bytes(content)
     differences = reproduce.retrain(own.spark, logged_run(run.run_id)).differences
-    assert [found.what for found in differences] == ["weights", "predictions"]
+    assert [found.kind for found in differences] == ["weights", "predictions"]
 
 
 def test_what_became_of_a_pinned_version_is_named(own: Platform) -> None:
@@ -239,20 +240,20 @@ def test_what_became_of_a_pinned_version_is_named(own: Platform) -> None:
     file = next(folder.glob("part-*.parquet"))
     content = file.read_bytes()
     file.write_bytes(content + b" ")
-    assert [(found.what, found.found) for found in pin_differences(spark, pinned)] == [
+    assert [(found.kind, found.after) for found in pin_differences(spark, pinned)] == [
         ("file", f"{len(content) + 1} bytes")
     ]
     file.unlink()
-    assert [(found.what, found.found) for found in pin_differences(spark, pinned)] == [("file", "missing")]
+    assert [(found.kind, found.after) for found in pin_differences(spark, pinned)] == [("file", "missing")]
     file.write_bytes(content)
 
     log = folder / "_delta_log" / "00000000000000000001.json"
     log.rename(log.with_suffix(".gone"))
-    assert [found.what for found in pin_differences(spark, pinned)] == ["log"]
+    assert [found.kind for found in pin_differences(spark, pinned)] == ["log"]
     log.with_suffix(".gone").rename(log)
     assert pin_differences(spark, pinned) == ()
 
     spark.sql(f"drop table {table}")
-    assert [found.found for found in pin_differences(spark, pinned)] == ["does not exist"]
+    assert [found.after for found in pin_differences(spark, pinned)] == ["does not exist"]
     spark.sql(f"create table {table} (id bigint) using delta")
     assert "made anew" in pin_differences(spark, pinned)[0].found

@@ -11,14 +11,14 @@ from mlflow.entities import Run
 
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
-from ml.archive import archive
 from ml.model.bundle import Bundle
-from ml.model.checkpoint import STATE
-from ml.registry import model_of_run
-from ml.resume import resume
+from ml.provenance.code_archive import archive
+from ml.reproduction.resume import resume
 from ml.spec import Spec
-from ml.tracking import ARCHIVE, artifact
-from ml.train import TrainedModel, train
+from ml.tracking.registry import model_of_run
+from ml.tracking.runs import ARCHIVE, artifact
+from ml.training.checkpoint import STATE
+from ml.training.train import TrainedModel, train
 from tests.faults.engine_helpers import environment
 from tests.integration.ml.conftest import AS_OF, Platform
 
@@ -27,9 +27,9 @@ VICTIM = """
 import json, sys
 from datetime import date
 from lakehouse.engine.session import spark_session
-from ml.dbt_models import DbtModels
+from lakehouse.dbt.manifest import DbtModels
 from ml.spec import Spec
-from ml.train import train
+from ml.training.train import train
 
 given = json.loads(sys.stdin.readline())
 

@@ -9,12 +9,12 @@ from pyspark.sql import DataFrame, Row
 
 from lakehouse.delta.table import current_version, read_at
 from lakehouse.errors import LakehouseError
-from ml.batch_inference import score_version, with_scores
-from ml.compare import compare
+from ml.data.columns import columns_of
 from ml.model.bundle import read_files
-from ml.registry import model_by_alias
-from ml.score import score
-from ml.train import TrainedModel
+from ml.scoring.inference import score_version, with_scores
+from ml.scoring.score import score
+from ml.tracking.registry import model_by_alias
+from ml.training.train import TrainedModel
 from tests.integration.ml.conftest import Platform
 
 
@@ -64,7 +64,7 @@ def test_what_the_model_does_not_know_stands_in_the_scores_row(
     platform: Platform, model: TrainedModel
 ) -> None:
     files = read_files(model_by_alias(model.model_name, "champion").folder)
-    columns = platform.models.columns(platform.spec.features_model)
+    columns = columns_of(platform.models, platform.spec.features_model)
     known = platform.spark.table(platform.features).where("flight_id in ('f0300', 'f0301', 'f0302')")
     rows = known.selectExpr(
         "* except (carrier_code, origin_code, wind_mph, hour)",
@@ -82,26 +82,6 @@ def test_what_the_model_does_not_know_stands_in_the_scores_row(
     assert all(0 < row["score"] < 1 for row in found.values())
 
 
-def test_a_table_of_before_gets_the_columns_that_it_lacks(platform: Platform, model: TrainedModel) -> None:
-    spark, day = platform.spark, date(2013, 9, 21)
-    old = platform.spec.model_copy(
-        update={"predictions_table": f"{platform.spec.predictions_table}_of_before"}
-    )
-    score(spark, platform.spec, day, day, models=platform.models)
-    written = spark.table(platform.spec.predictions_table)
-    new = ("missing_features", "unseen_categories")
-    kept = [f"{each.name} {each.dataType.simpleString()}" for each in written.schema if each.name not in new]
-    spark.sql(f"create table {old.predictions_table} ({', '.join(kept)}) using delta")
-
-    score(spark, old, day, day, models=platform.models)
-
-    columns = ["flight_id", "score", *new]
-    found = spark.table(old.predictions_table).select(columns).orderBy("flight_id").collect()
-    assert found == written.where(f"flight_date = '{day}'").select(columns).orderBy("flight_id").collect()
-    assert len(found) == 8
-    assert all(row["missing_features"] is not None for row in found)
-
-
 def test_the_model_that_mlflow_loads_scores_to_the_same_bits(platform: Platform, model: TrainedModel) -> None:
     day = date(2013, 9, 20)
     score(platform.spark, platform.spec, day, day, models=platform.models)
@@ -111,31 +91,19 @@ def test_the_model_that_mlflow_loads_scores_to_the_same_bits(platform: Platform,
         .join(stored.select("flight_id", "score"), "flight_id")
         .toPandas()
     )
-    numeric = dict.fromkeys(("hour", "wait_minutes", "wind_mph"), "float64")
+    integers = {name for name, kind in rows.dtypes.items() if kind == "int64"}
 
     loaded = mlflow.pyfunc.load_model(f"models:/{model.model_name}/{model.model_version}")
-    expected = loaded.predict(rows[[*numeric, "carrier_code", "origin_code"]].astype(numeric))["score"]
+    # As the table has them: MLflow itself would take no int64 for a double.
+    expected = loaded.predict(rows.drop(columns="score"))["score"]
 
-    assert len(rows) == 8
+    assert len(rows) == 8 and integers
     np.testing.assert_array_equal(rows.score.to_numpy(np.float32), expected.to_numpy())
-
-
-def test_the_model_beats_the_plain_rates_on_what_happened(platform: Platform, model: TrainedModel) -> None:
-    start, end = date(2013, 9, 12), date(2013, 9, 19)
-    score(platform.spark, platform.spec, start, end, models=platform.models)
-
-    found = compare(platform.spark, platform.spec, start, end, models=platform.models)
-
-    assert (found.rows, found.by, found.model_version) == (64, "hour", model.model_version)
-    assert found.base_rate["auc"] == 0.5 < found.rate_by["auc"] < found.model["auc"]
-    assert found.model["log_loss"] < found.rate_by["log_loss"] < found.base_rate["log_loss"]
-    with pytest.raises(LakehouseError, match="nothing scored from 2013-07-01"):
-        compare(platform.spark, platform.spec, date(2013, 7, 1), date(2013, 7, 2), models=platform.models)
 
 
 def test_a_score_does_not_depend_on_what_is_scored_with_it(platform: Platform, model: TrainedModel) -> None:
     files = read_files(model_by_alias(model.model_name, "champion").folder)
-    columns = platform.models.columns(platform.spec.features_model)
+    columns = columns_of(platform.models, platform.spec.features_model)
     rows = platform.spark.table(platform.features)
 
     def bits(df) -> dict[str, int]:
@@ -155,7 +123,7 @@ def test_files_are_scored_as_sparks_rows_are(
     spark, name = platform.spark, f"{platform.schema}.in_files"
     rows = spark.table(platform.features)
     # A file that lacks a feature, and three that the newest version no longer has all of, in several tasks.
-    monkeypatch.setattr("ml.batch_inference._TASK_ROWS", 100)
+    monkeypatch.setattr("ml.scoring.inference._TASK_ROWS", 100)
     spark.sql(
         f"create table {name} using delta tblproperties ('delta.columnMapping.mode' = 'none') as "
         f"select * except (wind_mph) from {platform.features} where flight_date < '2013-08-01'"
@@ -173,7 +141,7 @@ def test_files_are_scored_as_sparks_rows_are(
     pinned = current_version(spark, name)
     spark.sql(f"delete from {name} where flight_date = '2013-08-15'")
     files = read_files(model_by_alias(model.model_name, "champion").folder)
-    columns = platform.models.columns(platform.spec.features_model)
+    columns = columns_of(platform.models, platform.spec.features_model)
     start, end = date(2013, 7, 30), date(2013, 9, 2)
 
     def scores(scored: DataFrame) -> list[Row]:
@@ -187,5 +155,5 @@ def test_files_are_scored_as_sparks_rows_are(
     assert {row["missing_features"] for row in of_files if row["flight_date"] < date(2013, 8, 1)} == {1}
     assert score_version(spark, pinned, columns, files, date(2012, 1, 1), date(2012, 1, 2)).count() == 0
     # Another server's workers may not see this machine's disk: Spark hands them the rows.
-    monkeypatch.setattr("ml.batch_inference.local_folder", lambda _: None)
+    monkeypatch.setattr("ml.scoring.inference.local_folder", lambda _: None)
     assert scores(score_version(spark, pinned, columns, files, start, end)) == expected

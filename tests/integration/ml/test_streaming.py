@@ -1,18 +1,17 @@
 """A training that streams its rows is logged, registered, reproduced and resumed as any other."""
 
-import json
 from datetime import timedelta
 
 import pytest
 
 import ml.data.training_rows
 from ml.model.bundle import Bundle
-from ml.registry import model_of_run
-from ml.reproduce import retrain
-from ml.resume import resume
-from ml.run import logged_run
-from ml.tracking import artifact
-from ml.train import TrainedModel, train
+from ml.provenance.logged_run import logged_run
+from ml.reproduction.reproduce import retrain
+from ml.reproduction.resume import resume
+from ml.tracking.registry import model_of_run
+from ml.tracking.runs import artifact
+from ml.training.train import TrainedModel, train
 from tests.integration.ml.conftest import AS_OF, Platform
 from tests.integration.ml.test_resume import StoppedError, only_run, spec_named
 
@@ -37,10 +36,6 @@ def test_a_streamed_training_is_logged_reproduced_and_resumed(
     assert streamed.metrics["auc"] == pytest.approx(model.metrics["auc"], abs=0.05)
     assert streamed.manifest.split == model.manifest.split
     assert streamed.manifest.split.validation_start + timedelta(days=31) == AS_OF
-    found, expected = (
-        json.loads(artifact(each.run_id, "baseline.json").read_text()) for each in (streamed, model)
-    )
-    assert found == expected
     card = artifact(streamed.run_id, "model_card.md").read_text()
     assert "| origin_code | " in card or "values of origin_code" in card
 

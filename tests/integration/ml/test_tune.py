@@ -16,15 +16,15 @@ from lakehouse.delta.table import TableVersion
 from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
-from ml import tracking
 from ml.data.columns import Columns
 from ml.data.training_rows import InMemoryRows
 from ml.data.training_set import Split, training_set
-from ml.fit_bundle import encode_parts
-from ml.manifest import manifest_of
+from ml.provenance.manifest import manifest_of
 from ml.spec import Spec
-from ml.study import Trial, open_study, retry_unfinished, run_trials, trials_of
-from ml.tune import Tuned, study_lock, tune
+from ml.tracking import runs as tracking
+from ml.training.fit_bundle import encode_parts
+from ml.training.study import Trial, open_study, retry_unfinished, run_trials, trials_of
+from ml.training.tune import Tuned, study_lock, tune
 from tests.integration.ml.conftest import AS_OF, Platform, small_spec
 
 SPACE = {

@@ -6,8 +6,8 @@ import dagster as dg
 import pytest
 
 from lakehouse.delta.table import location
-from ml.retrain import SAME
-from ml.tracking import artifact
+from ml.reproduction.retrain import SAME
+from ml.tracking.runs import artifact
 from orchestration.reproduction import compare_job, reproduce_job
 from tests.integration.ml.conftest import Platform, build_platform, train_platform
 

@@ -17,7 +17,7 @@ from expectations.suite import (
 )
 from expectations.suites import suites_of
 from expectations.suites.features import NO_LEAK
-from lakehouse.dbt.project import manifest
+from lakehouse.dbt.manifest import manifest
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
 

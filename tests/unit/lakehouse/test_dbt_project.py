@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from lakehouse.dbt import project
-from lakehouse.dbt.project import DbtResult, column_roles, manifest, model, node_done, run_dbt
+from lakehouse.dbt import manifest as manifests
+from lakehouse.dbt.manifest import DbtModels, manifest
+from lakehouse.dbt.project import DbtResult, node_done, run_dbt
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
 
@@ -50,9 +51,9 @@ def test_a_schema_that_is_no_name_is_refused_when_dbt_parses(tmp_path: Path, sch
 
 def test_training_and_scoring_agree_on_features_and_keys() -> None:
     labels = ("label", "label_time", "label_end")
-    training = [pair for pair in column_roles("flight_training_set") if pair[1] not in labels]
-    assert training == column_roles("flight_features")
-    roles = dict(column_roles("flight_training_set"))
+    roles = DbtModels(manifest()).roles("flight_training_set")
+    training = [pair for pair in roles.items() if pair[1] not in labels]
+    assert training == list(DbtModels(manifest()).roles("flight_features").items())
     assert [name for name, role in roles.items() if role in labels] == [
         "is_late_15",
         "label_known_at",
@@ -64,9 +65,8 @@ def test_training_and_scoring_agree_on_features_and_keys() -> None:
 
 
 def test_times_and_the_delay_behind_the_label_are_no_features() -> None:
-    features = {
-        name for name, role in column_roles("flight_training_set") if role in ("numeric", "categorical")
-    }
+    roles = DbtModels(manifest()).roles("flight_training_set")
+    features = {name for name, role in roles.items() if role in ("numeric", "categorical")}
     assert not [name for name in features if name.endswith(("_at", "_as_of"))]
     assert "arr_delay_minutes" not in features
     assert {"sched_dep_hour", "origin_waiting", "previous_leg_status", "seat_count"} <= features
@@ -103,15 +103,15 @@ def test_models_of_gated_layers_say_their_gate() -> None:
 
 def test_an_unknown_model_and_one_without_roles_are_named() -> None:
     with pytest.raises(LakehouseError, match="no model flight_trainings_set"):
-        model("flight_trainings_set")
+        DbtModels(manifest()).node("flight_trainings_set")
     with pytest.raises(LakehouseError, match="no column of dbt's model int_flights has a role"):
-        column_roles("int_flights")
+        DbtModels(manifest()).roles("int_flights")
 
 
 def test_the_manifest_follows_the_files(small_project: Path) -> None:
-    assert model("one", small_project)["raw_code"] == "select 1 as x"
+    assert DbtModels(manifest(small_project)).node("one")["raw_code"] == "select 1 as x"
     (small_project / "dbt_project" / "one.sql").write_text("select 2 as x")
-    assert model("one", small_project)["raw_code"] == "select 2 as x"
+    assert DbtModels(manifest(small_project)).node("one")["raw_code"] == "select 2 as x"
 
 
 def test_two_who_ask_for_a_changed_manifest_parse_it_once(
@@ -123,7 +123,7 @@ def test_two_who_ask_for_a_changed_manifest_parse_it_once(
         parsed.append(args)
         return run_dbt(args, **options)
 
-    monkeypatch.setattr(project, "run_dbt", run)
+    monkeypatch.setattr(manifests, "run_dbt", run)
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(manifest, [small_project, small_project]))
     assert found[0]["nodes"] == found[1]["nodes"] != {}

@@ -55,7 +55,7 @@ def test_every_asset_says_what_it_is_and_who_answers_for_it(graph: AssetGraph) -
 
 
 def test_every_model_seed_and_snapshot_of_dbt_is_in_one_definition(graph: AssetGraph) -> None:
-    from lakehouse.dbt.project import manifest
+    from lakehouse.dbt.manifest import manifest
 
     built = {
         node["unique_id"]: f"{node['schema']}/{node['alias']}"
@@ -68,7 +68,7 @@ def test_every_model_seed_and_snapshot_of_dbt_is_in_one_definition(graph: AssetG
 
 
 def test_every_dbt_test_is_a_check(graph: AssetGraph) -> None:
-    from lakehouse.dbt.project import manifest
+    from lakehouse.dbt.manifest import manifest
 
     tests = {
         node["name"]
@@ -85,7 +85,7 @@ def test_every_dbt_test_is_a_check(graph: AssetGraph) -> None:
 
 
 def test_what_a_gate_looks_at_is_not_tested_twice(graph: AssetGraph) -> None:
-    from lakehouse.dbt.project import manifest
+    from lakehouse.dbt.manifest import manifest
 
     left = left_to_gates(manifest())
     assert "unique_flight_features_flight_id" in left

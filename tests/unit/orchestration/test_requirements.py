@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from lakehouse.dbt.project import manifest
+from lakehouse.dbt.manifest import manifest
 from lakehouse.ingest.land import Refusal
 from lakehouse.ingest.source import load_sources
 from orchestration.assets.bronze import refused_of

@@ -1,0 +1,1 @@
+"""Raw columns become numbers: learned statistics, codes, tensors."""

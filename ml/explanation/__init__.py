@@ -1,0 +1,1 @@
+"""A score followed back to its raw rows."""

@@ -1,0 +1,1 @@
+"""Past runs made again and compared."""

@@ -1,0 +1,1 @@
+"""From a pinned training set to a registered model."""

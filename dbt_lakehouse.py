@@ -3,11 +3,16 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from dbt.constants import MANIFEST_FILE_NAME
+from dbt.contracts.graph.manifest import Manifest
 from dbt.flags import get_flags
-from dbt.plugins.manager import dbtPlugin
+from dbt.plugins.contracts import PluginArtifacts
+from dbt.plugins.manager import dbt_hook, dbtPlugin
 
+from lakehouse.dbt import inherited_columns
 from lakehouse.engine.messages import without_plan
 
 # Commands that never open a connection; for all others the engine is made sure of.
@@ -38,6 +43,14 @@ class LakehouseEngine(dbtPlugin):
         _offer_seeds_as_text()
         if command == "generate":
             _tell_rows_and_bytes()
+
+    @dbt_hook
+    def get_manifest_artifacts(self, manifest: Manifest) -> PluginArtifacts:
+        """Fill in the columns that models leave to others, for this run and in manifest.json."""
+        if not inherited_columns.fill_in(manifest):
+            return {}
+        target = Path(get_flags().TARGET_PATH or "target")
+        return {str(target / MANIFEST_FILE_NAME): manifest.writable_manifest()}
 
 
 def _tell_errors_without_plans() -> None:

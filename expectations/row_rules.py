@@ -29,6 +29,11 @@ def row_rules(table: str) -> dict[str, str]:
     return declared[table]
 
 
+def accepted_sql(table: str) -> list[str]:
+    """The conditions under which staging accepts a row of a source table; none of any other table."""
+    return [f"coalesce({sql}, false)" for sql in _declared(STAGING).get(table, {}).values()]
+
+
 @cache
 def _declared(folder: Path) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}

@@ -1,11 +1,12 @@
 """dbt's tests that a gate makes, too: the graph leaves them to it, as it looks at the same rows next."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from expectations.suite import GATES, Suite
 from expectations.suites import suites_of
+from lakehouse.dbt.manifest import times_of_rows
 
 
 def left_to_gates(manifest: Mapping[str, Any]) -> list[str]:
@@ -20,16 +21,17 @@ def left_to_gates(manifest: Mapping[str, Any]) -> list[str]:
         if node["resource_type"] != "test" or tested is None:
             continue
         suite = suites.get(f"{tested['schema']}.{tested['alias']}")
-        if suite is not None and named[str(node["name"])] == 1 and says(suite, node):
+        if suite is not None and named[str(node["name"])] == 1 and says(suite, node, times_of_rows(tested)):
             found.append(str(node["name"]))
     return sorted(found)
 
 
-def says(suite: Suite, test: Mapping[str, Any]) -> bool:
+def says(suite: Suite, test: Mapping[str, Any], times: Sequence[str] = ()) -> bool:
     """Whether a suite claims of each row what a generic test of dbt does.
 
     Args:
         test: its node in the manifest.
+        times: what its `known_by` looks at where it names none.
     """
     generic: Mapping[str, Any] = test.get("test_metadata") or {}
     arguments: Mapping[str, Any] = generic.get("kwargs", {})
@@ -48,7 +50,8 @@ def says(suite: Suite, test: Mapping[str, Any]) -> bool:
         case "known_by":
             asked_at = arguments["column_name"]
             claims = set(suite.rules.values())
-            return all(f"{time} is null or {time} <= {asked_at}" in claims for time in arguments["times"])
+            told = arguments.get("times") or times
+            return bool(told) and all(f"{time} is null or {time} <= {asked_at}" in claims for time in told)
         case _:
             return False
 

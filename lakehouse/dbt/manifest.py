@@ -1,7 +1,7 @@
 """dbt's manifest: a model's table, its columns' roles, and the tables it is built from."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -65,7 +65,7 @@ class DbtModels:
             LakehouseError: there is no such model, or none of its columns has a role.
         """
         node = self.node(model)
-        found = roles_of(node, self.node)
+        found = roles_of(node)
         if not found:
             raise LakehouseError(
                 f"no column of dbt's model {model} has a role",
@@ -155,19 +155,15 @@ def current_models() -> DbtModels:
     return DbtModels(manifest())
 
 
-def roles_of(node: Mapping[str, Any], find: Callable[[str], Mapping[str, Any]]) -> dict[str, str]:
-    """Column → role, as a model's YAML says (`config: meta: role`), in its order; only columns that have one.
-
-    A model whose own meta says `roles_from: other` takes the roles of that model's columns of the same name.
-
-    Args:
-        node: the model's, in the manifest.
-        find: the manifest's node of a model by its name.
-    """
-    other = meta_of(node).get("roles_from")
-    taken = {} if other is None else roles_of(find(str(other)), find)
-    roles = {name: meta_of(column).get("role") or taken.get(name) for name, column in node["columns"].items()}
+def roles_of(node: Node) -> dict[str, str]:
+    """Column → role, as a model's YAML says (`config: meta: role`), in its order, where it says one."""
+    roles = {name: meta_of(column).get("role") for name, column in node["columns"].items()}
     return {name: str(role) for name, role in roles.items() if role}
+
+
+def times_of_rows(node: Node) -> list[str]:
+    """The columns of a model that hold when a row it was made from was known (`config: meta: row_of`)."""
+    return [name for name, column in node["columns"].items() if "row_of" in meta_of(column)]
 
 
 def meta_of(part: Mapping[str, Any]) -> Mapping[str, Any]:

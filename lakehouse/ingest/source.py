@@ -69,6 +69,14 @@ class Source(Declared):
     max_bad_share: float = Field(
         default=0.05, ge=0, le=1, description="A file with a larger share of unreadable rows is refused."
     )
+    rows_per_day: tuple[int, int] | None = Field(
+        default=None,
+        description="The least and most rows of a whole day, corrections aside; the gate checks it. "
+        "Of a snapshot source: of a day's deliveries.",
+    )
+    max_quarantined_share: float = Field(
+        default=0.05, ge=0, le=1, description="A day with a larger share of rows that break a rule is red."
+    )
     days_ahead: int | None = Field(
         default=None, ge=0, le=3660, description="How many days before its end a delivery may come."
     )

@@ -4,9 +4,10 @@
 
   Args:
     column_name: the instant that the row is as of, such as predict_at.
-    times: the columns of the stored times.
+    times: the columns of the stored times; by default those whose meta says whose row's time they are (`row_of`).
 -#}
-{% test known_by(model, column_name, times) %}
+{% test known_by(model, column_name, times=none) %}
+{%- set times = times or times_of_rows(model) %}
 select
     {{ column_name }},
     {{ times | join(',\n    ') }}

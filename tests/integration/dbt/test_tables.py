@@ -5,7 +5,7 @@ import json
 import pytest
 from pyspark.errors import PySparkException
 
-from expectations.suites.features import FEATURE_TIMES
+from lakehouse.dbt.manifest import current_models, times_of_rows
 from lakehouse.delta.retention import property_problems, warehouse_tables
 from lakehouse.errors import LakehouseError
 
@@ -77,12 +77,13 @@ def test_docs_tell_rows_bytes_and_columns(story) -> None:
 def test_a_planted_leak_of_each_feature_table_is_caught(story) -> None:
     lakehouse = story.lakehouse
     spark, features = lakehouse.spark, f"{lakehouse.full}.flight_features"
+    times = times_of_rows(current_models().node("flight_features"))
     # A flight for each stored time: what it joined would have been known a minute too late.
     flights = [
         row["flight_id"]
-        for row in spark.sql(f"select flight_id from {features} order by flight_id").take(len(FEATURE_TIMES))
+        for row in spark.sql(f"select flight_id from {features} order by flight_id").take(len(times))
     ]
-    leaks = dict(zip(FEATURE_TIMES, flights, strict=True))
+    leaks = dict(zip(times, flights, strict=True))
     planted = ", ".join(
         f"{time} = if(flight_id = '{flight}', predict_at + interval 1 minute, {time})"
         for time, flight in leaks.items()

@@ -111,6 +111,9 @@ def test_only_what_the_suite_claims_is_left_to_it() -> None:
     assert not says(suite, node("unique", column_name="flight_id", where="flight_date > '2013-01-01'"))
     assert says(suite, node("known_by", column_name="predict_at", times=["weather_known_at"]))
     assert not says(suite, node("known_by", column_name="predict_at", times=["weather_known_at", "label_at"]))
+    assert says(suite, node("known_by", column_name="predict_at"), ["weather_known_at"])
+    assert not says(suite, node("known_by", column_name="predict_at"), ["weather_known_at", "label_at"])
+    assert not says(suite, node("known_by", column_name="predict_at"))
     assert not says(suite, node("accepted_values", column_name="origin_code", values=["EWR", "JFK", "LGA"]))
 
 

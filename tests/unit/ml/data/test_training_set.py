@@ -124,27 +124,6 @@ def test_upstream_tables_reach_down_to_bronze_through_views() -> None:
         models.table("nonsense")
 
 
-def test_roles_are_taken_from_another_model_where_a_column_has_none() -> None:
-    def node(name: str, roles: dict[str, str | None], **meta: str) -> dict[str, object]:
-        columns = {
-            column: {"config": {"meta": {"role": role} if role else {}}} for column, role in roles.items()
-        }
-        return {"resource_type": "model", "name": name, "columns": columns, "config": {"meta": meta}}
-
-    features = node("features", ROLES)
-    # Of another role than there, of no role there, and not there at all.
-    own = node("set", {**dict.fromkeys(ROLES), "b": "categorical", "y": "label"}, roles_from="features")
-    del own["columns"]["a"]  # type: ignore[attr-defined]
-    models = DbtModels({"sources": {}, "nodes": {"1": features, "2": own}})
-
-    found = columns_of(models, "set")
-    assert (found.entity, found.event_time, found.label) == (("id",), "at", "y")
-    assert (found.numeric, found.categorical) == ((), ("b", "c"))
-    own["config"] = {"meta": {"roles_from": "nonsense"}}
-    with pytest.raises(LakehouseError, match="dbt has no model nonsense"):
-        columns_of(models, "set")
-
-
 def test_differences_are_named_by_column() -> None:
     logged = Content(
         hash_version=1, row_count=3, rows="r", columns={"a": "1", "b": "2", "c": "3"}, key=("a",)

@@ -1,14 +1,14 @@
 """`lakehouse backup`: the whole warehouse as one folder of plain files, with a checksum of each."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.output import AsJson, facts, print_json, progress
-from lakehouse.backup.carry import Carried
-from lakehouse.backup.carry import backup as make_backup
-from lakehouse.backup.files import shown
+
+if TYPE_CHECKING:
+    from lakehouse.backup.carry import Carried
 
 EPILOG = "Example: lakehouse backup /mnt/disk/lakehouse-monday"
 
@@ -18,11 +18,15 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """Copy tables, metastore, MLflow, Dagster and landing files; nobody may use the engine meanwhile."""
+    from lakehouse.backup.carry import backup as make_backup
+
     print_carried(make_backup(folder, progress), "backup", as_json)
 
 
-def print_carried(result: Carried, what: str, as_json: bool) -> None:
+def print_carried(result: "Carried", what: str, as_json: bool) -> None:
     """Say what was carried where."""
+    from lakehouse.backup.files import shown
+
     if as_json:
         print_json(result)
         return

@@ -1,40 +1,40 @@
 """`lakehouse check`: run a gate's expectations and record the result."""
 
-from datetime import datetime, timedelta
-from typing import Annotated
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.days import Day, First, Last, days_of
 from commands.output import AsJson, console, print_json, progress, table
-from expectations.gate import GateOutcome, as_gate
-from expectations.gate import check as check_gate
-from lakehouse.engine.session import spark_session
-from lakehouse.errors import LakehouseError
-from lakehouse.production import production
 
-EPILOG = "Example: lakehouse check bronze --start 2013-10-01 --end 2013-10-03"
+if TYPE_CHECKING:
+    from expectations.gate import GateOutcome
+
+EPILOG = "Example: lakehouse check bronze --from 2013-10-01 --to 2013-10-03"
 
 
 def check(
     gate: Annotated[str, typer.Argument(help="bronze, features or training.")],
-    start: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="First day; without it, every row is checked."),
-    ] = None,
-    end: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="Last day; without it, the first day alone."),
-    ] = None,
+    date: Day = None,
+    first: First = None,
+    last: Last = None,
     run_id: Annotated[str, typer.Option(help="What the check is recorded under.")] = "by hand",
     as_json: AsJson = False,
 ) -> None:
-    """Check the newest versions of a gate's tables; exit code 1 when one fails."""
+    """Check the newest versions of a gate's tables; exit code 1 when one fails.
+
+    Without days every row is checked.
+    """
+    asked = days_of(date, first, last)
+
+    from expectations.gate import as_gate
+    from expectations.gate import check as check_gate
+    from lakehouse.engine.session import spark_session
+    from lakehouse.production import production
+
     wanted = as_gate(gate)
-    if end is not None and (start is None or end < start):
-        raise LakehouseError(f"--end {end:%Y-%m-%d} lies before --start", "give the first day as --start")
-    days = None
-    if start is not None:
-        days = [(start + timedelta(days=n)).date() for n in range(((end or start) - start).days + 1)]
+    days = asked and [asked[0] + timedelta(days=n) for n in range((asked[1] - asked[0]).days + 1)]
     progress(f"checking gate {wanted} …")
     with production(f"lakehouse check {wanted}", progress):
         outcome = check_gate(spark_session(), wanted, days, run_id)
@@ -46,7 +46,7 @@ def check(
         raise typer.Exit(1)
 
 
-def _show(outcome: GateOutcome) -> None:
+def _show(outcome: "GateOutcome") -> None:
     table(
         f"Gate {outcome.gate}: {'passed' if outcome.passed else 'FAILED'}",
         ["", "table", "rows", "days", "expectations", "failed", "quarantined"],

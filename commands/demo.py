@@ -1,14 +1,19 @@
 """`lakehouse demo`: the whole story on real flights, and the tables that it ends with."""
 
+from typing import TYPE_CHECKING
+
 from commands.output import AsJson, console, facts, print_json, progress, table
-from demo.story import Story, tell
-from expectations.docs import index_url
+
+if TYPE_CHECKING:
+    from demo.story import Story
 
 EPILOG = "Example: make demo"
 
 
 def demo(as_json: AsJson = False) -> None:
     """Tell the story: nine months of flights, a model, a month of scores, a correction, and the proof."""
+    from demo.story import tell
+
     story = tell(progress)
     if as_json:
         print_json(story)
@@ -16,7 +21,9 @@ def demo(as_json: AsJson = False) -> None:
         _show(story)
 
 
-def _show(story: Story) -> None:
+def _show(story: "Story") -> None:
+    from expectations.docs import index_url
+
     quality = story.quality
     table(
         f"Will it arrive 15+ minutes late? {quality.flights:,} flights, {story.days.first_day} to "

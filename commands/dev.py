@@ -16,7 +16,6 @@ from typing import IO
 import psutil
 
 from commands.output import facts, progress
-from expectations.docs import index_url
 from lakehouse.engine import server
 from lakehouse.engine.ports import is_free
 from lakehouse.errors import LakehouseError
@@ -61,6 +60,8 @@ def dev() -> None:
 
     An engine that ran before is left running, as others may use it; so is one that others use by then.
     """
+    from expectations.docs import index_url
+
     uis = _uis()
     check_ports(uis)
     engine_was_there = server.running() is not None

@@ -6,9 +6,6 @@ import typer
 
 from commands.output import AsJson, facts, print_json, progress, table
 from commands.reproduce import show_changes
-from lakehouse.engine.session import spark_session
-from ml.reproduction.diff import diff as diff_runs
-from ml.reproduction.diff import log_picture
 
 EPILOG = "Example: lakehouse diff FIRST_RUN_ID SECOND_RUN_ID"
 
@@ -19,6 +16,10 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Compare two runs: training sets by row and column, then sources, settings, code, software, metrics."""
+    from lakehouse.engine.session import spark_session
+    from ml.reproduction.diff import diff as diff_runs
+    from ml.reproduction.diff import log_picture
+
     progress("reading both training sets")
     found = diff_runs(spark_session(), run_a, run_b)
     picture = log_picture(found)

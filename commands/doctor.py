@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from commands.output import AsJson, print_json, progress, table
-from lakehouse.doctor import check_machine, fix_tables
 
 EPILOG = "Example: lakehouse doctor --json"
 
@@ -17,6 +16,8 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check Python, Java, JARs, memory, disk, ports and tables; exit code 1 when something is missing."""
+    from lakehouse.doctor import check_machine, fix_tables
+
     for name in fix_tables() if fix else ():
         progress(f"{name}: properties set")
     findings = check_machine()

@@ -1,15 +1,14 @@
 """`lakehouse explain`: the way back from one prediction, and the prediction made again."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.output import AsJson, facts, print_json, progress, table
-from lakehouse.engine.session import spark_session
-from ml.explanation.explain import Deliveries, Explanation, Prediction
-from ml.explanation.explain import explain as explain_score
-from ml.spec import load_spec
+
+if TYPE_CHECKING:
+    from ml.explanation.explain import Deliveries, Explanation, Prediction
 
 EPILOG = (
     "Example: lakehouse explain --flight UA-1545-EWR-201310021015 (exit code 1 when the score made again is "
@@ -34,6 +33,10 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Follow a score back to model, rows, batches and landing files, and compute it again from them."""
+    from lakehouse.engine.session import spark_session
+    from ml.explanation.explain import explain as explain_score
+    from ml.spec import load_spec
+
     found = explain_score(spark_session(), load_spec(spec), entity, model_version, prediction, progress)
     if as_json:
         print_json(found)
@@ -43,12 +46,12 @@ def explain(
         raise typer.Exit(1)
 
 
-def _not_known(prediction: Prediction) -> str:
+def _not_known(prediction: "Prediction") -> str:
     unseen = prediction.unseen_categories
     return f"{prediction.missing_features} features (NULL or NaN); unseen or rare: {unseen or 'none'}"
 
 
-def _print(found: Explanation) -> None:
+def _print(found: "Explanation") -> None:
     built = "" if found.built_in is None else f", its day built in v{found.built_in}"
     facts(
         {
@@ -121,7 +124,7 @@ def _time(at: str | datetime | None) -> str:
     return "" if at is None else f"{at:%Y-%m-%d %H:%M}"
 
 
-def _deliveries(of: Deliveries) -> str:
+def _deliveries(of: "Deliveries") -> str:
     name = f"{of.table.rpartition('.')[2]}@v{of.version}"
     if not of.is_held:
         return f"{name}, made anew since"

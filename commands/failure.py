@@ -35,10 +35,6 @@ class Failure:
 
 def failure_of(error: Exception) -> Failure:
     """What an exception means to whoever gave the command."""
-    # PySpark and gRPC take long to import, and what failed has mostly done so.
-    from grpc import RpcError
-    from pyspark.errors import PySparkException
-
     match error:
         case LakehouseError():
             return Failure(error.what, error.hint, "refused", REFUSED)
@@ -46,12 +42,20 @@ def failure_of(error: Exception) -> Failure:
             return Failure(error.format_message(), "see --help", "usage", USAGE, error)
         case typer.Abort():
             return Failure("interrupted", "", "interrupted", INTERRUPTED)
-        case PySparkException() | RpcError():
+        case _ if _is_of_the_engine(error):
             hint = "`lakehouse status` says whether the engine runs; its log is WAREHOUSE/engine/server.log"
             return Failure(without_plan(str(error)).strip(), hint, "engine", ENGINE)
         case _:
             hint = "this is not foreseen: report it with the lines above"
             return Failure(f"{type(error).__name__}: {error}", hint, "unexpected", UNEXPECTED, error)
+
+
+def _is_of_the_engine(error: Exception) -> bool:
+    # PySpark and gRPC take long to import; wrong usage is told without them.
+    from grpc import RpcError
+    from pyspark.errors import PySparkException
+
+    return isinstance(error, PySparkException | RpcError)
 
 
 def print_failure(failure: Failure, as_json: bool) -> None:

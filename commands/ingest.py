@@ -1,16 +1,15 @@
 """`lakehouse ingest`: land deliveries in bronze, each exactly once; or decide about one, by name."""
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.output import AsJson, facts, print_json, progress, table
-from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
-from lakehouse.ingest.decide import declare_missing, supersede
-from lakehouse.ingest.land import ingest as land
-from lakehouse.ingest.report import Frontier, IngestReport
+
+if TYPE_CHECKING:
+    from lakehouse.ingest.report import Frontier, IngestReport
 
 EPILOG = (
     "Examples: lakehouse ingest --source flight_actuals --from 2013-10-01 --to 2013-10-03   ·   "
@@ -59,6 +58,11 @@ def ingest(
     written waits for a later call; the exit code is then 75, if nothing was refused.
     """
     _check(superseded, missing, by, reason, source, first, last)
+
+    from lakehouse.engine.session import spark_session
+    from lakehouse.ingest.decide import declare_missing, supersede
+    from lakehouse.ingest.land import ingest as land
+
     days = (first.date() if first else date.min, last.date() if last else date.max) if first or last else None
     if missing is not None:
         name, periods = missing
@@ -101,7 +105,7 @@ def _check(
         raise LakehouseError("--by and --reason belong to a decision", "give --supersede or --missing")
 
 
-def _show(report: IngestReport) -> None:
+def _show(report: "IngestReport") -> None:
     rows: list[tuple[object, ...]] = []
     for name, version in report.versions.items():
         landed = [batch for batch in report.landed if batch.source == name]
@@ -127,7 +131,7 @@ def _show(report: IngestReport) -> None:
         facts({f"{frontier.source} has told everything until": _until(frontier)})
 
 
-def _until(frontier: Frontier) -> str:
+def _until(frontier: "Frontier") -> str:
     if frontier.delivered_until is None:
         return "nothing was delivered"
     told = f"{frontier.delivered_until:%Y-%m-%d %H:%M} UTC"

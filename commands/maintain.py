@@ -5,9 +5,6 @@ from typing import Annotated
 import typer
 
 from commands.output import AsJson, print_json, progress, table
-from lakehouse.delta.compaction import MOST_SMALL_FILES, compact, crowded
-from lakehouse.engine.session import spark_session
-from lakehouse.production import production
 
 EPILOG = "Example: lakehouse maintain --dry-run"
 
@@ -22,6 +19,10 @@ def maintain(
 
     Waits for whoever writes to production. Exit code 1 where a table was left for the next time.
     """
+    from lakehouse.delta.compaction import MOST_SMALL_FILES, compact, crowded
+    from lakehouse.engine.session import spark_session
+    from lakehouse.production import production
+
     if dry_run:
         found = crowded()
         if as_json:

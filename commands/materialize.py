@@ -1,30 +1,27 @@
 """`lakehouse materialize`: run the graph, or a part of it, from the command line."""
 
-from datetime import date as datetime_date
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
+from commands.days import Day, First, Last, days_of
 from commands.output import AsJson, console, facts, print_json, progress
-from lakehouse.errors import LakehouseError
 
 EPILOG = (
     "Example: lakehouse materialize --select 'group:bronze or group:gates' --from 2013-01-01 --to 2013-01-31"
 )
-
-Day = datetime | None
 
 
 def materialize(
     select: Annotated[
         str, typer.Option(help="Dagster's selection syntax: '*', 'group:features', '+key:\"models/*\"'.")
     ],
-    date: Annotated[Day, typer.Option(formats=["%Y-%m-%d"], help="One local day.")] = None,
-    first: Annotated[Day, typer.Option("--from", formats=["%Y-%m-%d"], help="First day of a range.")] = None,
-    last: Annotated[Day, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day of a range.")] = None,
+    date: Day = None,
+    first: First = None,
+    last: Last = None,
     as_of: Annotated[
-        Day,
+        datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="Models train as of it; by default the day after the range."),
     ] = None,
     full_refresh: Annotated[
@@ -39,7 +36,7 @@ def materialize(
 
     The run is in Dagster's history as those from its UI are.
     """
-    days = _days(date, first, last)
+    days = days_of(date, first, last)
     progress("loading the graph …")
     # Dagster takes seconds to import: `--help` and a bad option need not wait for it.
     from orchestration.run import materialize as run
@@ -61,15 +58,3 @@ def materialize(
         console.print(f"skipped: {asset}: {reason}", markup=False)
     for check in failed:
         console.print(f"failed: {check.name} on {check.asset}", markup=False)
-
-
-def _days(day: Day, first: Day, last: Day) -> tuple[datetime_date, datetime_date] | None:
-    if day is not None and (first is not None or last is not None):
-        raise LakehouseError("--date and --from/--to were both given", "give one day, or a range")
-    if (first is None) != (last is None):
-        raise LakehouseError(
-            "--from and --to go together", "give both ends of the range, or --date for one day"
-        )
-    if day is not None:
-        return day.date(), day.date()
-    return (first.date(), last.date()) if first is not None and last is not None else None

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -14,7 +15,9 @@ from rich.table import Table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
-console = Console(highlight=False)
+# In a pipe or a log nothing says how wide a line may be: rich would take 80, and break the names in a table.
+_PIPED = None if sys.stdout.isatty() else 200
+console = Console(highlight=False, width=_PIPED)
 # Progress goes to standard error, so that standard output is the result alone.
 progress_console = Console(stderr=True, highlight=False)
 

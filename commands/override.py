@@ -5,10 +5,6 @@ from typing import Annotated
 import typer
 
 from commands.output import AsJson, facts, print_json
-from expectations.gate import gate_of
-from expectations.gate import override as override_gate
-from expectations.suite import PUBLISHING
-from lakehouse.engine.session import spark_session
 
 EPILOG = 'Example: lakehouse override features.flight_features --version 12 --by "A. Lin" --reason storm'
 
@@ -21,6 +17,11 @@ def override(
     as_json: AsJson = False,
 ) -> None:
     """Let a table through although its check failed; name and reason are kept in lakehouse.gate_results."""
+    from expectations.gate import gate_of
+    from expectations.gate import override as override_gate
+    from expectations.suite import PUBLISHING
+    from lakehouse.engine.session import spark_session
+
     overridden = override_gate(spark_session(), table, version, by, reason)
     if as_json:
         print_json({"overridden": overridden, "by": by, "reason": reason})

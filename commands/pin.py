@@ -8,9 +8,6 @@ import typer
 
 from commands.output import AsJson, facts, print_json
 from commands.output import table as print_table
-from lakehouse.delta import pins as held
-from lakehouse.delta.table import at_version, current_version
-from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
 
 EPILOG = 'Example: lakehouse pin audit-2013 features.flight_features@12 --reason "audit" && lakehouse pins'
@@ -25,6 +22,10 @@ def pin(
     as_json: AsJson = False,
 ) -> None:
     """Hold a version of a table: `lakehouse vacuum` keeps it until it is let go."""
+    from lakehouse.delta import pins as held
+    from lakehouse.delta.table import at_version, current_version
+    from lakehouse.engine.session import spark_session
+
     found = re.fullmatch(r"(\w+\.\w+)(?:@v?(\d+))?", table)
     if found is None:
         raise LakehouseError(f"{table!r} is no table", "write it as features.flight_features@12")
@@ -39,6 +40,9 @@ def pin(
 
 def unpin(name: Name, as_json: AsJson = False) -> None:
     """Let go what a pin holds."""
+    from lakehouse.delta import pins as held
+    from lakehouse.engine.session import spark_session
+
     released = held.unpin(spark_session(), name, getpass.getuser())
     if as_json:
         print_json(released)
@@ -48,6 +52,9 @@ def unpin(name: Name, as_json: AsJson = False) -> None:
 
 def pins(as_json: AsJson = False) -> None:
     """List the versions that are held by name."""
+    from lakehouse.delta import pins as held
+    from lakehouse.engine.session import spark_session
+
     found = held.pins(spark_session())
     if as_json:
         print_json(found)

@@ -1,11 +1,13 @@
 """`lakehouse plan`: what a dbt build would do here, without doing it."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.output import AsJson, console, print_json, progress, table
-from lakehouse.dbt.plan import PlannedModel, plan_build
+
+if TYPE_CHECKING:
+    from lakehouse.dbt.plan import PlannedModel
 
 EPILOG = "Example: lakehouse plan --select flight_features+"
 
@@ -24,6 +26,8 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Preview a build: models, how each is built, its days, and the files that it would rewrite."""
+    from lakehouse.dbt.plan import plan_build
+
     progress("asking dbt for the models, and Delta's logs for what is new …")
     planned = plan_build(select or [], target=target, full_refresh=full_refresh)
     if as_json:
@@ -37,7 +41,7 @@ def plan(
     console.print("files, rows and MiB: what holds these days now, and is rewritten")
 
 
-def _row(each: PlannedModel) -> tuple[object, ...]:
+def _row(each: "PlannedModel") -> tuple[object, ...]:
     replaced = each.replaced
     return (
         each.table,
@@ -50,12 +54,12 @@ def _row(each: PlannedModel) -> tuple[object, ...]:
     )
 
 
-def _what(each: PlannedModel) -> str:
+def _what(each: "PlannedModel") -> str:
     what = "nothing to do" if each.idle else each.builds
     return f"{what}; SQL changed: --full-refresh is due" if each.sql_changed else what
 
 
-def _days(each: PlannedModel) -> str:
+def _days(each: "PlannedModel") -> str:
     if each.everything:
         return "all"
     return ", ".join(f"{first}" if first == last else f"{first} … {last}" for first, last in each.ranges)

@@ -1,14 +1,14 @@
 """`lakehouse promote`: the challenger becomes the champion, if it is better by the spec's rule."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.output import AsJson, facts, print_json, progress, table
-from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
-from ml.evaluation.promotion import Decision, promote_by_name, promote_if_better
-from ml.spec import load_spec
+
+if TYPE_CHECKING:
+    from ml.evaluation.promotion import Decision
 
 EPILOG = "Example: lakehouse promote (exit code 1 when the challenger is not better)"
 
@@ -24,6 +24,13 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Measure challenger and champion on days that neither was trained on, and promote by the spec's rule."""
+    if version is None and (by or reason):
+        raise LakehouseError("--by and --reason go with --version", "the rule needs neither")
+
+    from lakehouse.engine.session import spark_session
+    from ml.evaluation.promotion import promote_by_name, promote_if_better
+    from ml.spec import load_spec
+
     model = load_spec(spec)
     if version is not None:
         before = promote_by_name(model, version, by, reason)
@@ -33,8 +40,6 @@ def promote(
         else:
             facts(promoted)
         return
-    if by or reason:
-        raise LakehouseError("--by and --reason go with --version", "the rule needs neither")
     decision = promote_if_better(spark_session(), model, progress)
     if as_json:
         print_json(decision)
@@ -44,7 +49,7 @@ def promote(
         raise typer.Exit(1)
 
 
-def _show(decision: Decision) -> None:
+def _show(decision: "Decision") -> None:
     rows = decision.evaluation
     facts(
         {

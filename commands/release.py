@@ -5,11 +5,6 @@ from typing import Annotated
 import typer
 
 from commands.output import AsJson, print_json, progress, table
-from expectations.gate import as_gate
-from expectations.gate import release as release_gate
-from lakehouse.delta.publications import view_name
-from lakehouse.engine.session import spark_session
-from lakehouse.production import production
 
 EPILOG = "Example: lakehouse check features && lakehouse release features"
 
@@ -20,6 +15,12 @@ def release(
     as_json: AsJson = False,
 ) -> None:
     """Publish the last checked version of each of the gate's tables; refused when a check failed."""
+    from expectations.gate import as_gate
+    from expectations.gate import release as release_gate
+    from lakehouse.delta.publications import view_name
+    from lakehouse.engine.session import spark_session
+    from lakehouse.production import production
+
     wanted = as_gate(gate)
     with production(f"lakehouse release {wanted}", progress):
         released = release_gate(spark_session(), wanted, run_id)

@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pyspark.sql import SparkSession
 
 from commands.output import AsJson, console, facts, print_json, progress, table
-from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
-from ml.provenance.differences import Difference, ReproductionReport
-from ml.provenance.logged_run import TrainingRun, logged_run
-from ml.reproduction import reproduce as levels
-from ml.reproduction.export import export_run, imported_run
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from ml.provenance.differences import Difference, ReproductionReport
+    from ml.provenance.logged_run import TrainingRun
 
 EPILOG = (
     "Example: lakehouse reproduce 0123456789abcdef0123456789abcdef --rebuild "
@@ -48,6 +48,12 @@ def reproduce(
     Without an option the pinned version of its training set is read and hashed.
     """
     _refuse_what_makes_no_sense(run_id, rebuild or bundle is not None, retrain, keep, threads, export, bundle)
+
+    from lakehouse.engine.session import spark_session
+    from ml.provenance.logged_run import logged_run
+    from ml.reproduction import reproduce as levels
+    from ml.reproduction.export import export_run, imported_run
+
     spark, tell = spark_session(), print_json if as_json else _show
     if bundle is not None:
         with imported_run(spark, bundle, progress) as run:
@@ -71,14 +77,16 @@ def reproduce(
 
 
 def _rebuild(
-    spark: SparkSession,
-    run: TrainingRun,
+    spark: "SparkSession",
+    run: "TrainingRun",
     train: bool,
     keep: bool,
     threads: int | None,
-    tell: Callable[[ReproductionReport], None],
-) -> ReproductionReport:
+    tell: "Callable[[ReproductionReport], None]",
+) -> "ReproductionReport":
     """The report is told before the schema is dropped: it took hours, and dropping may fail."""
+    from ml.reproduction import reproduce as levels
+
     return levels.rebuild(
         spark, run, train=train, keep=keep, threads=threads, progress=progress, on_report=tell
     )
@@ -103,7 +111,7 @@ def _refuse_what_makes_no_sense(
         raise LakehouseError("--export writes a run as it was logged", "reproduce it before, or afterwards")
 
 
-def _show(report: ReproductionReport) -> None:
+def _show(report: "ReproductionReport") -> None:
     facts(
         {
             "training set": report.table,
@@ -128,7 +136,7 @@ def _show(report: ReproductionReport) -> None:
     show_changes("Not as it was at the run", report.changes, with_text=not report.identical)
 
 
-def show_changes(title: str, changes: tuple[Difference, ...], *, with_text: bool = True) -> None:
+def show_changes(title: str, changes: "tuple[Difference, ...]", *, with_text: bool = True) -> None:
     """What changed, as a table, and the text of changed SQL below it."""
     if not changes:
         return

@@ -5,8 +5,6 @@ from typing import Annotated
 import typer
 
 from commands.output import AsJson, facts, print_json
-from ml.spec import load_spec
-from ml.tracking.registry import rollback as roll_back
 
 EPILOG = "Example: lakehouse rollback"
 
@@ -16,6 +14,9 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Make the version that was champion before the champion again; what was scored stays."""
+    from ml.spec import load_spec
+    from ml.tracking.registry import rollback as roll_back
+
     before, now = roll_back(load_spec(spec).registered_model)
     if as_json:
         print_json({"champion": now, "before": before})

@@ -2,15 +2,15 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.output import AsJson, facts, print_json, progress
-from lakehouse.dbt.time_travel import build, complete_pins, sources_read
-from lakehouse.delta.table import TableVersion, table_id
-from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    pass
 
 EPILOG = (
     "Example: lakehouse time-travel first_actuals --select +flight_features --pin bronze.flight_actuals@1"
@@ -31,6 +31,10 @@ def time_travel(
     as_json: AsJson = False,
 ) -> None:
     """Build models as past versions of their inputs would have made them. Drop the schema when done."""
+    from lakehouse.dbt.time_travel import build, complete_pins, sources_read
+    from lakehouse.delta.table import TableVersion, table_id
+    from lakehouse.engine.session import spark_session
+
     spark = spark_session()
     pins: list[TableVersion] = []
     for text in pin or []:

@@ -6,11 +6,7 @@ from typing import Annotated
 import typer
 
 from commands.output import AsJson, facts, print_json, progress
-from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
-from ml.reproduction.resume import resume as resume_run
-from ml.spec import load_spec
-from ml.training.train import train as train_model
 
 EPILOG = "Example: lakehouse train --as-of 2013-10-01"
 DEFAULT_SPEC = "arrival_delay"
@@ -33,12 +29,19 @@ def train(
     """Train on the published training set as it was known at a date; log and register the model."""
     if resume is not None and (as_of is not None or spec is not None):
         raise LakehouseError("--resume takes spec and date from the run", "give it alone")
+    if resume is None and as_of is None:
+        raise LakehouseError("there is nothing to train as of", "give --as-of DATE, or --resume RUN_ID")
+
+    from lakehouse.engine.session import spark_session
+    from ml.reproduction.resume import resume as resume_run
+    from ml.spec import load_spec
+    from ml.training.train import train as train_model
+
     if resume is not None:
         trained = resume_run(spark_session(), resume, progress)
-    elif as_of is not None:
-        trained = train_model(spark_session(), load_spec(spec or DEFAULT_SPEC), as_of.date(), progress)
     else:
-        raise LakehouseError("there is nothing to train as of", "give --as-of DATE, or --resume RUN_ID")
+        assert as_of is not None  # noqa: S101 - refused above
+        trained = train_model(spark_session(), load_spec(spec or DEFAULT_SPEC), as_of.date(), progress)
     result = {
         "run_id": trained.run_id,
         "model": trained.model_name,

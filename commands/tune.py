@@ -7,9 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from commands.output import AsJson, console, facts, print_json, progress, table
-from lakehouse.engine.session import spark_session
-from ml.spec import load_spec
-from ml.training.tune import tune as search
 
 EPILOG = "Example: lakehouse tune --as-of 2013-09-01 --minutes 30 (the same command again goes on)"
 
@@ -34,6 +31,10 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Search the spec's space on validation rows only, and print what to put into the spec."""
+    from lakehouse.engine.session import spark_session
+    from ml.spec import load_spec
+    from ml.training.tune import tune as search
+
     tuned = search(spark_session(), load_spec(spec), as_of.date(), minutes, trials, study, progress)
     if as_json:
         print_json(asdict(tuned) | {"best": tuned.best})

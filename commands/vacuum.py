@@ -1,14 +1,14 @@
 """`lakehouse vacuum`: free the files that nothing needs."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.output import AsJson, console, print_json, progress, table
-from lakehouse.delta.vacuum import DEFAULT_HOURS, MIN_HOURS, Vacuumed
-from lakehouse.delta.vacuum import vacuum as vacuum_tables
-from lakehouse.engine.session import spark_session
-from ml.provenance.needs import model_needs
+from lakehouse.delta.limits import DEFAULT_HOURS, MIN_HOURS
+
+if TYPE_CHECKING:
+    from lakehouse.delta.vacuum import Vacuumed
 
 EPILOG = "Example: lakehouse vacuum --dry-run"
 
@@ -28,6 +28,10 @@ def vacuum(
 
     Of a table with a problem nothing is freed: it is named, and the exit code is 1.
     """
+    from lakehouse.delta.vacuum import vacuum as vacuum_tables
+    from lakehouse.engine.session import spark_session
+    from ml.provenance.needs import model_needs
+
     progress("asking models, pins and publications what they need …")
     asked = model_needs()
     done = vacuum_tables(spark_session(), asked.needs, older_than_hours, untold=asked.untold, dry_run=dry_run)
@@ -39,7 +43,7 @@ def vacuum(
         raise typer.Exit(1)
 
 
-def _show(done: Vacuumed, dry_run: bool) -> None:
+def _show(done: "Vacuumed", dry_run: bool) -> None:
     table(
         "Would free" if dry_run else "Freed",
         ["table", "files", "MiB", "kept files", "kept MiB", "kept for"],

@@ -11,6 +11,7 @@ from lakehouse.dbt.increments import STRATEGY
 from lakehouse.dbt.project import PROD_TARGET_DIR, run_dbt
 from lakehouse.delta.files import DayRange, Files, local_files
 from lakehouse.engine.session import connect_environment
+from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
 
 
@@ -81,6 +82,10 @@ def plan_build(
     chosen = [*("--select", *select)] if select else []
     listed = dbt("ls", *chosen, "--resource-type", "model", "--output", "json", "--output-keys", "unique_id")
     wanted = {str(json.loads(line)["unique_id"]) for line in listed.splitlines() if line.startswith("{")}
+    if select and not wanted:
+        raise LakehouseError(
+            f"the selection {' '.join(select)!r} matches no model", "`dbt ls --resource-type model` lists all"
+        )
     manifest: Mapping[str, Any] = json.loads((artifacts / "manifest.json").read_text())
     arguments = {"models": in_build_order(manifest["nodes"], wanted), "full_refresh": full_refresh}
     printed = dbt("run-operation", "preview_build", "--args", json.dumps(arguments))

@@ -10,14 +10,11 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from lakehouse.delta.files import data_files
+from lakehouse.delta.limits import DEFAULT_HOURS
 from lakehouse.delta.pins import Need, own_needs, pins_lock
 from lakehouse.delta.retention import missing_files, property_problems, warehouse_tables, why_unreadable
 from lakehouse.engine.server import is_ours
 from lakehouse.errors import LakehouseError
-
-DEFAULT_HOURS = 168
-# A file that no version has may be one that a statement under way will commit.
-MIN_HOURS = 24
 
 
 @dataclass(frozen=True)

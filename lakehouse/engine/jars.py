@@ -1,9 +1,8 @@
 """The JARs that the engine runs: Spark's, and Delta's by pinned coordinates and checksums."""
 
 import hashlib
+from importlib.util import find_spec
 from pathlib import Path
-
-import pyspark
 
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
@@ -25,7 +24,10 @@ PINNED = {
 
 def spark_home() -> Path:
     """PySpark's own folder, with its launch scripts and JARs."""
-    return Path(pyspark.__file__).parent
+    # Not imported: that takes half a second.
+    found = find_spec("pyspark")
+    assert found is not None and found.origin is not None  # noqa: S101 - it is in the lock
+    return Path(found.origin).parent
 
 
 def spark_jars() -> list[Path]:

@@ -62,7 +62,9 @@ def open_version(folder: Path, pinned: TableVersion, wanted: Sequence[str]) -> A
     missing = sorted(set(wanted) - set(dataset.schema.names))
     if missing:
         raise LakehouseError(
-            f"{pinned} has no column {', '.join(missing)}", "is it named right in the spec, or in the YAML?"
+            f"{pinned} has no column {', '.join(missing)}",
+            "is it named right in the spec? A column that is new in dbt must be built and released first: "
+            "docs/add-a-feature.md, step 5",
         )
     return dataset
 

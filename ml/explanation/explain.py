@@ -236,9 +236,18 @@ def _scored(
     population = models.table(spec.population_model or spec.features_model)
     known = _of_entity(spark.table(population), key).select(columns.partition).collect()
     if not known:
-        raise LakehouseError(f"{population} has no {_text(key)}", "is it written as it stands there?")
+        raise LakehouseError(f"{population} has no {_text(key)}", _nearest(spark.table(population), key))
     again = f"lakehouse score --spec {spec.name} --date {known[0][0]}"
     raise LakehouseError(unscored, f"if it is due by now: {again}")
+
+
+def _nearest(rows: DataFrame, key: Mapping[str, str]) -> str:
+    """A hint with the keys that are written most like one that is not there."""
+    written = F.concat_ws(", ", *(F.col(name).cast("string") for name in key))
+    asked = F.lit(", ".join(key.values()))
+    like = rows.select(written.alias("key")).distinct().orderBy(F.levenshtein("key", asked), "key").limit(3)
+    found = [row["key"] for row in like.collect()]
+    return f"did you mean {' or '.join(found)}?" if found else "it has no row: build and publish it first"
 
 
 def _prediction(row: Row) -> Prediction:

@@ -161,6 +161,12 @@ def rollback(name: str) -> tuple[str, str]:
     Raises:
         LakehouseError: there is no version before it.
     """
+    if PREVIOUS not in (known := aliases(name)):
+        raise LakehouseError(
+            f"model {name} has no champion before the one it has (aliases: {', '.join(sorted(known)) or 'none'})",
+            "there is one once `lakehouse promote` has replaced a champion; to choose a version by name: "
+            "lakehouse promote --version N --by NAME --reason WHY",
+        )
     now, before = model_by_alias(name, CHAMPION), model_by_alias(name, PREVIOUS)
     client().set_registered_model_alias(name, CHAMPION, before.version)
     client().delete_registered_model_alias(name, PREVIOUS)

@@ -9,6 +9,9 @@ from pathlib import Path
 import mlflow
 import pyarrow as pa
 from matplotlib.figure import Figure
+from mlflow.data.delta_dataset_source import DeltaDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 from pyspark.sql import SparkSession
 
 from lakehouse.dbt.manifest import DbtModels, current_models
@@ -32,6 +35,10 @@ from ml.training.inputs import checked_rows, pin_published, training_manifest
 from ml.training.loop import Fitted
 
 CARD = "model_card.md"
+# The tag that MLflow shows as a run's description; its own name for it is private.
+MLFLOW_RUN_NOTE = "mlflow.note.content"
+# MLflow keeps 36 characters of a digest.
+_DIGEST = 36
 # The curves need all validation rows; shuffling each feature in turn needs only enough to rank them.
 IMPORTANCE_ROWS = 6000
 EXAMPLE_ROWS = 5
@@ -212,7 +219,7 @@ def log_epoch(epoch: Epoch, prefix: str = "") -> None:
 
 
 def log_inputs(run_id: str, spec: Spec, manifest: Manifest, code_archive: bytes) -> None:
-    """Parameters, manifest and code, into the running MLflow run."""
+    """Parameters, training set, manifest and code, into the running MLflow run."""
     mlflow.log_params(flat(spec.model_dump(mode="json")) | {"as_of": manifest.as_of.isoformat()})
     mlflow.set_tags(
         {
@@ -220,7 +227,15 @@ def log_inputs(run_id: str, spec: Spec, manifest: Manifest, code_archive: bytes)
             "training_set.table_id": manifest.training_set.table_id,
             "training_set.rows": str(manifest.content.row_count),
             "training_set.content_hash": manifest.content.rows,
+            # What MLflow's own pages show: the description, the commit.
+            MLFLOW_RUN_NOTE: f"{spec.description}. As of {manifest.as_of}, on {manifest.training_set.table}.",
+            **({MLFLOW_GIT_COMMIT: manifest.code.commit} if manifest.code.commit else {}),
         }
     )
+    pinned = manifest.training_set.table
+    source = DeltaDatasetSource(
+        delta_table_name=f"spark_catalog.{pinned.name}", delta_table_version=pinned.version
+    )
+    mlflow.log_input(MetaDataset(source, pinned.name, manifest.content.rows[:_DIGEST]), context="training")
     runs.log_bytes(run_id, MANIFEST, manifest.to_json().encode())
     runs.log_bytes(run_id, ARCHIVE, code_archive)

@@ -46,6 +46,13 @@ def test_a_training_run_holds_all_it_takes_to_repeat_it(platform: Platform, mode
     written = json.loads(artifact(model.run_id, "training_set.json").read_text())
     assert set(written["content"]["columns"]) >= {"is_late", "wind_mph", "arr_delay_minutes"}
     assert written["environment"]["packages"]["torch"]
+    run = client().get_run(model.run_id)
+    (given,) = run.inputs.dataset_inputs
+    assert (given.dataset.name, given.tags[0].value) == (platform.training, "training")
+    assert json.loads(given.dataset.source)["delta_table_version"] == 0
+    assert manifest.content.rows.startswith(given.dataset.digest)
+    assert run.data.tags["mlflow.source.git.commit"] == manifest.code.commit
+    assert run.data.tags["mlflow.note.content"].startswith(manifest.spec.description)
 
 
 def test_a_trained_model_is_registered_with_its_curves_and_without_pickle(model: TrainedModel) -> None:

@@ -75,7 +75,7 @@ def test_an_interrupted_command_says_so(capsys: pytest.CaptureFixture[str]) -> N
     [
         (["down", "--nope"], USAGE, "No such option: --nope"),
         (["nope"], USAGE, "No such command 'nope'"),
-        (["check", "bronze", "--end", "2013-01-01"], REFUSED, "--end 2013-01-01 lies before --start"),
+        (["check", "bronze", "--to", "2013-01-01"], REFUSED, "--from and --to go together"),
     ],
 )
 def test_the_command_line_answers_wrong_usage_in_json(arguments: list[str], code: int, what: str) -> None:

@@ -161,9 +161,9 @@ def rollback(name: str) -> tuple[str, str]:
     Raises:
         LakehouseError: there is no version before it.
     """
-    if PREVIOUS not in (known := aliases(name)):
+    if PREVIOUS not in aliases(name):
         raise LakehouseError(
-            f"model {name} has no champion before the one it has (aliases: {', '.join(sorted(known)) or 'none'})",
+            f"model {name} has had no champion before the one it has",
             "there is one once `lakehouse promote` has replaced a champion; to choose a version by name: "
             "lakehouse promote --version N --by NAME --reason WHY",
         )

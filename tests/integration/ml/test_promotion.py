@@ -76,5 +76,5 @@ def test_a_person_may_promote_with_a_reason_and_the_way_back_is_one_step(own: Pl
 
     assert rollback(name) == ("4", "2")
     assert aliases(own.spec.registered_model) == {CHAMPION: "2"}
-    with pytest.raises(LakehouseError, match="has no alias previous"):
+    with pytest.raises(LakehouseError, match="has had no champion before"):
         rollback(name)

@@ -12,9 +12,10 @@ STAMP := .setup/$(shell cat requirements.lock pyproject.toml lakehouse/engine/ja
 # Nothing of ours, and nothing we use, reports home.
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
+export NO_MKDOCS_2_WARNING := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test lint unit test-slow test-browser lock clean clean-warehouse
+.PHONY: help setup demo test lint unit test-slow test-browser docs lock clean clean-warehouse
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -43,12 +44,13 @@ demo: setup  ## the whole story on real flights, from landing files to reproduce
 
 test: setup lint unit  ## every check
 
-lint: setup  ## ruff, pyright, import rules, sqlfluff, dbt parse
+lint: setup  ## ruff, pyright, import rules, sqlfluff, dbt parse, docs
 	@echo "── ruff";        ruff check . && ruff format --check .
 	@echo "── pyright";     pyright
 	@echo "── import rules"; lint-imports
 	@echo "── sqlfluff";    sqlfluff lint --disable-progress-bar dbt_project
 	@echo "── dbt parse";   dbt --quiet parse
+	@echo "── docs";        mkdocs build --quiet --strict
 
 unit: setup
 	@echo "── pytest"; pytest -m "not slow and not browser"
@@ -59,12 +61,15 @@ test-slow: setup  ## fault and scale tests that take minutes; SHARE="tests/…" 
 test-browser: setup  ## tests that look at the UIs with Chromium
 	@pytest -m browser
 
+docs: setup  ## the documentation as a site, in site/index.html
+	@mkdocs build --quiet --strict
+
 lock: setup  ## compile requirements.lock anew, with hashes and without any index's address
 	@$(UV) pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header \
 		--python-version 3.11 --quiet --output-file requirements.lock
 
 clean:  ## remove what dbt and the tests left in this folder; data and set-up stay
-	@rm -rf target logs .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf target logs site .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 clean-warehouse:  ## delete the warehouse with all its data, after a question; CONFIRM=warehouse answers it
 	@bash deploy/clean-warehouse.sh "$(CONFIRM)"

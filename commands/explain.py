@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.output import AsJson, facts, print_json, progress, table
+from commands.specs import SpecName, chosen_spec
 
 if TYPE_CHECKING:
     from ml.explanation.explain import Deliveries, Explanation, Prediction
 
 EPILOG = (
-    "Example: lakehouse explain --flight UA-1545-EWR-201310021015 (exit code 1 when the score made again is "
-    "another)"
+    "Example: lakehouse explain --spec arrival_delay --entity AA-85-JFK-201310021930 "
+    "(exit code 1 when the score made again is another)"
 )
 
 
@@ -21,7 +22,6 @@ def explain(
         list[str],
         typer.Option(
             "--entity",
-            "--flight",
             help="Key of what was scored; once for each of its columns, by their names.",
         ),
     ],
@@ -29,15 +29,14 @@ def explain(
     prediction: Annotated[
         str | None, typer.Option(help="Id of one of several scores; the first by default, which was served.")
     ] = None,
-    spec: Annotated[str, typer.Option(help="Which model: a file in ml/specs.")] = "arrival_delay",
+    spec: SpecName = None,
     as_json: AsJson = False,
 ) -> None:
     """Follow a score back to model, rows, batches and landing files, and compute it again from them."""
     from lakehouse.engine.session import spark_session
     from ml.explanation.explain import explain as explain_score
-    from ml.spec import load_spec
 
-    found = explain_score(spark_session(), load_spec(spec), entity, model_version, prediction, progress)
+    found = explain_score(spark_session(), chosen_spec(spec), entity, model_version, prediction, progress)
     if as_json:
         print_json(found)
     else:

@@ -5,16 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.output import AsJson, facts, print_json, progress, table
+from commands.specs import SpecName, chosen_spec
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
     from ml.evaluation.promotion import Decision
 
-EPILOG = "Example: lakehouse promote (exit code 1 when the challenger is not better)"
+EPILOG = "Example: lakehouse promote --spec arrival_delay (exit code 1 when the challenger is not better)"
 
 
 def promote(
-    spec: Annotated[str, typer.Option(help="Which model: a file in ml/specs.")] = "arrival_delay",
+    spec: SpecName = None,
     version: Annotated[
         str | None,
         typer.Option(help="Promote this version without asking the rule; needs --by and --reason."),
@@ -29,9 +30,8 @@ def promote(
 
     from lakehouse.engine.session import spark_session
     from ml.evaluation.promotion import promote_by_name, promote_if_better
-    from ml.spec import load_spec
 
-    model = load_spec(spec)
+    model = chosen_spec(spec)
     if version is not None:
         before = promote_by_name(model, version, by, reason)
         promoted = {"champion": version, "before": before, "by": by, "reason": reason}

@@ -6,22 +6,23 @@ import typer
 
 from commands.days import Day, First, Last, days_of
 from commands.output import AsJson, facts, print_json, progress
+from commands.specs import SpecName, chosen_spec
 from lakehouse.errors import LakehouseError
 
-EPILOG = "Examples: lakehouse score --date 2013-10-01 | lakehouse score --from 2013-10-04 --to 2013-10-31"
+EPILOG = "Example: lakehouse score --spec arrival_delay --from 2013-10-04 --to 2013-10-31"
 
 
 def score(
     date: Day = None,
     first: First = None,
     last: Last = None,
-    spec: Annotated[str, typer.Option(help="Which model: a file in ml/specs.")] = "arrival_delay",
+    spec: SpecName = None,
     alias: Annotated[
         str | None, typer.Option(help="Which registered version of it; the champion by default.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score all due flights of a day or range; a score that is there already is not written again."""
+    """Score what is due on a day or range of days; a score that is there already is not written again."""
     days = days_of(date, first, last)
     if days is None:
         raise LakehouseError("there is no day to score", "give --date DAY, or --from DAY --to DAY")
@@ -29,12 +30,11 @@ def score(
     from lakehouse.engine.session import spark_session
     from lakehouse.production import production
     from ml.scoring.score import score as score_days
-    from ml.spec import load_spec
     from ml.tracking.registry import CHAMPION
 
     alias = alias or CHAMPION
     with production(f"lakehouse score {days[0]}", progress):
-        done = score_days(spark_session(), load_spec(spec), *days, alias, progress)
+        done = score_days(spark_session(), chosen_spec(spec), *days, alias, progress)
     if as_json:
         print_json(done)
         return

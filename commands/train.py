@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from commands.output import AsJson, facts, print_json, progress
+from commands.specs import SpecName, chosen_spec
 from lakehouse.errors import LakehouseError
 
-EPILOG = "Example: lakehouse train --as-of 2013-10-01"
-DEFAULT_SPEC = "arrival_delay"
+EPILOG = "Example: lakehouse train --spec arrival_delay --as-of 2013-10-01"
 
 
 def train(
@@ -17,9 +17,7 @@ def train(
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="Local day; labels known before it are trained on."),
     ] = None,
-    spec: Annotated[
-        str | None, typer.Option(help="Which model: a file in ml/specs.", show_default=DEFAULT_SPEC)
-    ] = None,
+    spec: SpecName = None,
     resume: Annotated[
         str | None,
         typer.Option(metavar="RUN_ID", help="Go on with this run, which was killed, after its last epoch."),
@@ -34,14 +32,13 @@ def train(
 
     from lakehouse.engine.session import spark_session
     from ml.reproduction.resume import resume as resume_run
-    from ml.spec import load_spec
     from ml.training.train import train as train_model
 
     if resume is not None:
         trained = resume_run(spark_session(), resume, progress)
     else:
         assert as_of is not None  # noqa: S101 - refused above
-        trained = train_model(spark_session(), load_spec(spec or DEFAULT_SPEC), as_of.date(), progress)
+        trained = train_model(spark_session(), chosen_spec(spec), as_of.date(), progress)
     result = {
         "run_id": trained.run_id,
         "model": trained.model_name,

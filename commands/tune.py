@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from commands.output import AsJson, console, facts, print_json, progress, table
+from commands.specs import SpecName, chosen_spec
 
-EPILOG = "Example: lakehouse tune --as-of 2013-09-01 --minutes 30 (the same command again goes on)"
+EPILOG = "Example: lakehouse tune --spec arrival_delay --as-of 2013-09-01 --minutes 30 (again: it goes on)"
 
 _SHOWN = 5
 
@@ -18,7 +19,7 @@ def tune(
         datetime,
         typer.Option(formats=["%Y-%m-%d"], help="Local day; the last whole month before it judges."),
     ],
-    spec: Annotated[str, typer.Option(help="Which model: a file in ml/specs.")] = "arrival_delay",
+    spec: SpecName = None,
     minutes: Annotated[
         float, typer.Option(min=0.1, help="After so long no trial starts, and a running one is stopped.")
     ] = 10,
@@ -32,10 +33,9 @@ def tune(
 ) -> None:
     """Search the spec's space on validation rows only, and print what to put into the spec."""
     from lakehouse.engine.session import spark_session
-    from ml.spec import load_spec
     from ml.training.tune import tune as search
 
-    tuned = search(spark_session(), load_spec(spec), as_of.date(), minutes, trials, study, progress)
+    tuned = search(spark_session(), chosen_spec(spec), as_of.date(), minutes, trials, study, progress)
     if as_json:
         print_json(asdict(tuned) | {"best": tuned.best})
         return

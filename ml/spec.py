@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from lakehouse.dbt.project import project_vars
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
 
@@ -241,7 +242,8 @@ def load_spec(name: str, folder: Path = SPECS_DIR) -> Spec:
             f"there is no spec {name!r} in {folder}", f"known: {', '.join(spec_names(folder)) or 'none'}"
         )
     try:
-        spec = Spec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        declared = yaml.safe_load(path.read_text(encoding="utf-8"))
+        spec = Spec.model_validate({"time_zone": project_vars().get("time_zone"), **declared})
     except yaml.YAMLError as error:
         raise LakehouseError(f"{path} is not YAML: {error}") from error
     except ValidationError as error:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from lakehouse.errors import LakehouseError
 from lakehouse.process import run_process
 from lakehouse.settings import PROJECT_ROOT
@@ -19,6 +21,11 @@ PROD_TARGET_DIR = PROJECT_ROOT / "target" / "prod"
 _SHOWN_LINES = 30
 # As dbt tells that a node is done; a long name leaves no room for the dots.
 _DONE = re.compile(r"(\d+ of \d+ (?!START ).+?)(?: \.+)? +(\[[^\[]+\])$")
+
+
+def project_vars(project: Path = PROJECT_ROOT) -> dict[str, Any]:
+    """The variables of dbt_project.yml, such as `time_zone`."""
+    return yaml.safe_load((project / "dbt_project.yml").read_text()).get("vars") or {}
 
 
 @dataclass(frozen=True)

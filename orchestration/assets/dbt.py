@@ -66,4 +66,5 @@ def _read_behind(gate: Gate, selected: AbstractSet[dg.AssetKey]) -> set[str] | N
 
 def dbt_definitions() -> list[dg.AssetsDefinition]:
     """All models and seeds of the project, in the order in which a run builds them."""
-    return [_dbt_definition(tag, gates) for tag, gates in STRETCHES.items()]
+    tags = {tag for node in manifest()["nodes"].values() for tag in node["tags"]}
+    return [_dbt_definition(tag, gates) for tag, gates in STRETCHES.items() if tag in tags]

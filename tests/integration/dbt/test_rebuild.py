@@ -142,7 +142,7 @@ def test_other_code_is_told_by_table_and_column(story, tmp_path) -> None:
         "    en_route_minutes_6h + 1 as carrier_en_route_minutes_6h",
     )
     _replace(
-        project / "dbt_project/macros/features/departure_windows.sql",
+        project / "dbt_project/macros/flights/departure_windows.sql",
         "coalesce(delay_by_45, 30) >= 30",
         "coalesce(delay_by_45, 30) >= 31",
     )

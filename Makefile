@@ -50,7 +50,7 @@ lint: setup  ## ruff, pyright, import rules, sqlfluff, dbt parse, docs
 	@echo "── import rules"; lint-imports
 	@echo "── sqlfluff";    sqlfluff lint --disable-progress-bar dbt_project
 	@echo "── dbt parse";   dbt --quiet parse
-	@echo "── docs";        mkdocs build --quiet --strict
+	@echo "── docs";        mkdocs build --strict
 
 unit: setup
 	@echo "── pytest"; pytest -m "not slow and not browser"
@@ -62,7 +62,7 @@ test-browser: setup  ## tests that look at the UIs with Chromium
 	@pytest -m browser
 
 docs: setup  ## the documentation as a site, in site/index.html
-	@mkdocs build --quiet --strict
+	@mkdocs build --strict
 
 lock: setup  ## compile requirements.lock anew, with hashes and without any index's address
 	@$(UV) pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header \

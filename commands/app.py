@@ -1,4 +1,4 @@
-"""The `lakehouse` command line: one thin file a command, registered here."""
+"""The `lakehouse` command line: one thin file per command, registered here."""
 
 import importlib
 import sys

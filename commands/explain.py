@@ -126,5 +126,5 @@ def _time(at: str | datetime | None) -> str:
 def _deliveries(of: "Deliveries") -> str:
     name = f"{of.table.rpartition('.')[2]}@v{of.version}"
     if not of.is_held:
-        return f"{name}, made anew since"
+        return f"{name}, recreated since"
     return f"{of.batches} of {name}{f' from {of.first}' if of.first else ''}"

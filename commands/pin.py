@@ -28,7 +28,7 @@ def pin(
 
     found = re.fullmatch(r"(\w+\.\w+)(?:@v?(\d+))?", table)
     if found is None:
-        raise LakehouseError(f"{table!r} is no table", "write it as features.flight_features@12")
+        raise LakehouseError(f"{table!r} is not a table", "write it as features.flight_features@12")
     spark = spark_session()
     version = at_version(spark, found[1], int(found[2])) if found[2] else current_version(spark, found[1])
     made = held.pin(spark, name, version, reason, getpass.getuser())

@@ -24,7 +24,8 @@ def tune(
         float, typer.Option(min=0.1, help="After so long no trial starts, and a running one is stopped.")
     ] = 10,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Stop at so many finished or pruned trials of the study.")
+        int | None,
+        typer.Option(min=1, help="Number of finished or pruned trials of the study at which to stop."),
     ] = None,
     study: Annotated[
         str | None, typer.Option(help="A name of your own; by default from spec, date and table version.")

@@ -42,7 +42,7 @@ def data_file(name: str) -> Path:
 
 @cache
 def read_flights() -> pd.DataFrame:
-    """All flights of 2013, one row a scheduled flight, with UTC times added. Callers must not change it.
+    """All flights of 2013, one row per scheduled flight, with UTC times added. Callers must not change it.
 
     Beside the package's own columns:
         flight_date: local date of the scheduled departure, as 'YYYY-MM-DD'.

@@ -1,7 +1,7 @@
 """Publishes the real flights as landing files, as airlines and weather service would have delivered them.
 
-A past day comes as one file a source; the live day, `through_hour`, as one file an hour. Bytes depend on the
-data alone, so publishing again changes nothing, and repairs a file that was damaged.
+A past day comes as one file per source; the live day, `through_hour`, as one file per hour. Bytes depend on
+the data alone, so publishing again changes nothing, and repairs a file that was damaged.
 """
 
 from collections.abc import Collection, Iterator

@@ -37,7 +37,7 @@ class Settings(BaseSettings):
         default=2,
         ge=0,
         le=3600,
-        description="A delivered file is taken once it has not changed for so many seconds.",
+        description="Seconds for which a delivered file must not have changed before it is taken.",
     )
     heap_mb: int = Field(
         default_factory=_default_heap_mb, ge=1024, le=262_144, description="Heap of the Spark engine, in MiB."
@@ -50,7 +50,7 @@ class Settings(BaseSettings):
         default=60,
         ge=0,
         le=10_080,
-        description="The engine stops after so long without clients; 0 means never.",
+        description="Minutes without clients after which the engine stops; 0 means never.",
     )
     start_timeout_seconds: int = Field(default=120, ge=10, le=3600, description="How long a start may take.")
     connect_timeout_seconds: int = Field(
@@ -67,7 +67,7 @@ class Settings(BaseSettings):
         default=12,
         ge=0,
         le=10_000,
-        description="So many of a model's newest versions with a tag keep their data.",
+        description="Number of a model's newest tagged versions that keep their data.",
     )
     kept_model_days: int = Field(
         default=400, ge=0, le=36_500, description="Versions with a tag that are younger keep their data, too."
@@ -115,7 +115,7 @@ class Settings(BaseSettings):
 
     @property
     def tables_dir(self) -> Path:
-        """Spark's warehouse directory: one folder a schema, one below it a table."""
+        """Spark's warehouse directory: one folder per schema, one below it a table."""
         return self.warehouse.resolve() / "tables"
 
     @property

@@ -69,13 +69,13 @@ class TrainingSpec(_Part):
     """The training budget.
 
     Args:
-        epochs: at most so many passes over the data; the learning rate's schedule spans all of them.
-        patience: stop after so many epochs without a better validation log loss.
+        epochs: passes over the data, at most; the learning rate's schedule spans all of them.
+        patience: epochs without a better validation log loss after which training stops.
         learning_rate: peak of the one-cycle schedule.
         threads: of torch, in each worker; weights are the same again only with the same number.
         workers: processes on Spark that share each batch; 1 trains in this process. See docs/models.md.
         memory_mb: rows that take more than this when encoded are streamed from disk; None: no limit.
-        refit: once validation has chosen the epoch, train anew on its rows, too: they are the newest.
+        refit: once validation has chosen the epoch, train again on its rows, too: they are the newest.
     """
 
     epochs: int = Field(ge=1, le=1000)

@@ -10,7 +10,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.ingest.source import load_sources
 from lakehouse.settings import settings
 
-# A range of days is one run, and one statement a table, never a loop of days.
+# A range of days is one run, and one statement per table, never a loop of days.
 ONE_RUN = dg.BackfillPolicy.single_run()
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"

@@ -55,7 +55,7 @@ def replaced_days(
 ) -> set[date]:
     """The days of some that builds replaced after one version of a table, up to another one.
 
-    A table that was made anew has replaced all.
+    A table that was recreated has replaced all.
     """
     if seen.table_id != now.table_id:
         return set(among)

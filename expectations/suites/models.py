@@ -5,7 +5,7 @@ says, its day the config's `event_date`; a value is there where a constraint say
 that a feature was made from (`row_of`) is later than the column whose role is `event_time`. Beside `gate`
 stand, each optional,
 
-    rows_per_day     at most so many rows on one day
+    rows_per_day     rows on one day, at most
     expected_rows    how many rows each day must have, by what stands upstream: `says`, and either `sql` (see
                      ExpectedRows) or what to count there: `from`, `day`, `where`, `least`, `most`. Of a
                      source only rows count that keep its row rules. Without it, a day may be empty

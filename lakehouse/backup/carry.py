@@ -115,8 +115,8 @@ def restore(
             there and before the warehouse has its name. The metastore's are changed here.
 
     Raises:
-        LakehouseError: it is no backup, or a damaged one (the files are named); the warehouse's folder is not
-            empty, or its disk too small.
+        LakehouseError: it is not a backup, or is a damaged one (the files are named); the warehouse's folder
+            is not empty, or its disk too small.
     """
     started = time.monotonic()
     warehouse = (config or settings()).warehouse.resolve()

@@ -56,7 +56,7 @@ def read_list(folder: Path) -> Backup:
     try:
         found = Backup.model_validate_json((folder / LIST).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise LakehouseError(f"{folder} is no backup: it has no {LIST}", "was it copied whole?") from None
+        raise LakehouseError(f"{folder} is not a backup: it has no {LIST}", "was it copied whole?") from None
     except ValidationError as error:
         raise LakehouseError(f"{folder / LIST} is damaged, or of another version: {error}") from error
     if found.format_version != FORMAT_VERSION:

@@ -20,7 +20,7 @@ _WITHOUT_ROWS = ("view", "ephemeral", "seed")
 
 
 def manifest(project: Path = PROJECT_ROOT) -> dict[str, Any]:
-    """dbt's manifest of the production target, parsed anew when the project changed after it.
+    """dbt's manifest of the production target, parsed again when the project changed after it.
 
     Raises:
         LakehouseError: the project does not parse; the message is dbt's.

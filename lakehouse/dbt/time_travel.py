@@ -197,7 +197,7 @@ def build(
         project: the dbt project, this checkout's or a past one's.
 
     Raises:
-        LakehouseError: the schema's name is none, it exists, a pinned table was dropped and made anew, or dbt
+        LakehouseError: the schema's name is none, it exists, a pinned table was dropped and recreated, or dbt
             failed.
     """
     with temporary_build(

@@ -70,7 +70,7 @@ def row_diff(before: DataFrame, after: DataFrame, key: Sequence[str]) -> RowDiff
 
 
 def _matched(before: DataFrame, after: DataFrame, key: Sequence[str], both: list[str]) -> DataFrame:
-    """One row an entity: the key, which sides have it, and which columns differ."""
+    """One row per entity: the key, which sides have it, and which columns differ."""
     left = before.select(*key, F.lit(1).alias("_before"), *[F.col(name).alias(f"_a_{name}") for name in both])
     right = after.select(*key, F.lit(1).alias("_after"), *[F.col(name).alias(f"_b_{name}") for name in both])
     in_both = F.col("_before").isNotNull() & F.col("_after").isNotNull()

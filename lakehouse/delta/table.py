@@ -168,7 +168,7 @@ def read_at(spark: SparkSession, pinned: TableVersion) -> DataFrame:
     """The rows of a table at a pinned version.
 
     Raises:
-        LakehouseError: the table is gone, or was dropped and made anew since (another id).
+        LakehouseError: the table is gone, or was dropped and recreated since (another id).
     """
     check_identity(spark, pinned)
     return spark.sql(f"select * from {pinned.name} version as of {pinned.version}")
@@ -183,7 +183,7 @@ def check_identity(spark: SparkSession, pinned: TableVersion) -> None:
     found = id_at(spark, pinned)
     if found != pinned.table_id:
         raise LakehouseError(
-            f"table {pinned.name} was dropped and made anew: pinned {pinned.table_id}, found {found}",
+            f"table {pinned.name} was dropped and recreated: pinned {pinned.table_id}, found {found}",
             "its old versions are gone with it; rebuild them from the pinned bronze",
         )
 

@@ -102,7 +102,7 @@ class Source(Declared):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError(f"{value!r} is no time zone") from None
+            raise ValueError(f"{value!r} is not a time zone") from None
         return value
 
     @field_validator("columns")

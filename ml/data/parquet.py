@@ -56,7 +56,7 @@ def open_version(folder: Path, pinned: TableVersion, wanted: Sequence[str]) -> A
     if found != pinned.table_id:
         raise LakehouseError(
             f"{folder} holds table {found}, not {pinned.table_id} ({pinned.name})",
-            "the table was dropped and made anew since",
+            "the table was dropped and recreated since",
         )
     dataset = table.to_pyarrow_dataset()
     missing = sorted(set(wanted) - set(dataset.schema.names))

@@ -186,7 +186,7 @@ class SpilledRows:
             self.file.seek(int(starts[block]) * self.kind.itemsize)
             found = np.fromfile(self.file, self.kind, count)
             if len(found) != count:
-                raise LakehouseError("the training's file of encoded rows ends too early", "train anew")
+                raise LakehouseError("the training's file of encoded rows ends too early", "train again")
             rows[filled : filled + count] = found[np.argsort(found["hash"], kind="stable")]
             filled += count
         return rows

@@ -60,7 +60,7 @@ def read_spark(spark: SparkSession, pinned: TrainingSet) -> DataFrame:
     """All columns of the training set.
 
     Raises:
-        LakehouseError: the table is gone or was made anew since it was pinned.
+        LakehouseError: the table is gone or was recreated since it was pinned.
     """
     return _as_known(read_at(spark, pinned.table), pinned)
 

@@ -140,7 +140,7 @@ def encode(encoding: Encoding, rows: ArrowRows, made: Numbers | None = None) -> 
 
     Args:
         made: the numeric features of the rows, if they were made already; if they are not the encoding's, in
-            its order, they are made anew.
+            its order, they are recreated.
 
     Returns:
         numeric features `(rows, numeric)`, NaN where missing; codes `(rows, categorical + crosses)`. Both lie

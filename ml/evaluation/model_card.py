@@ -121,7 +121,7 @@ def _numbers_by_size(value: str) -> tuple[int, float, str]:
 
 
 _REFIT = (
-    "- then trained anew on these as well, for as many epochs: what is measured below is the model before "
+    "- then trained again on these as well, for as many epochs: what is measured below is the model before "
     "that, which the run keeps as `validated/`"
 )
 

@@ -128,7 +128,7 @@ def decide(
 
     The rows are those of the challenger's pinned training set from the first day on that neither was trained
     on: its validation month, where it chose its best epoch and nothing else, and what was known after it.
-    Of a version that was trained anew on its validation month (`training.refit`) the one before is measured.
+    Of a version that was trained again on its validation month (`training.refit`) the one before is measured.
 
     Raises:
         LakehouseError: the champion reads a feature that is gone, or there is no such row.

@@ -63,10 +63,10 @@ class Deliveries:
     """What a day of a row was computed from; the row itself may rest on fewer.
 
     Args:
-        table, version: of bronze, as it was read; or of a table on the way there that was made anew since.
+        table, version: of bronze, as it was read; or of a table on the way there that was recreated since.
         first, last: days of the rows that were read; None leaves an end open.
         batches, rows: how many, the first and last batch by id.
-        is_held: else there are none, as the table was made anew.
+        is_held: else there are none, as the table was recreated.
     """
 
     table: str

@@ -77,14 +77,14 @@ def unpack_files(tar: tarfile.TarFile, folder: Path) -> int:
         how many files it holds.
 
     Raises:
-        LakehouseError: a member is no plain file, or would lie elsewhere; what came before it is there.
+        LakehouseError: a member is not a plain file, or would lie elsewhere; what came before it is there.
     """
     root, count = folder.resolve(), 0
     for member in tar:
         path, content = root / member.name, tar.extractfile(member) if member.isreg() else None
         if content is None or root not in path.resolve().parents:
             raise LakehouseError(
-                f"the archive's {member.name} is no plain file below its folder",
+                f"the archive's {member.name} is not a plain file below its folder",
                 "what this project writes holds none: get the archive again from where it was made",
             )
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -57,7 +57,7 @@ def logged_run(run_id: str) -> TrainingRun:
 
 
 def measured_bundle(model: ModelVersion) -> Bundle:
-    """The weights that a version's metrics are of: those before it was trained anew on its validation rows.
+    """The weights that a version's metrics are of: those before it was trained again on its validation rows.
 
     Of a version that was not, its own.
 

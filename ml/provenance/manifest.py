@@ -118,7 +118,7 @@ def load_manifest(path: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(_known_protocol(text, path))
     except ValidationError as error:
-        raise LakehouseError(f"{path} is no manifest of a training set: {error}") from error
+        raise LakehouseError(f"{path} is not a manifest of a training set: {error}") from error
 
 
 def manifest_of(run_id: str) -> Manifest:

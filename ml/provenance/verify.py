@@ -26,7 +26,7 @@ def pin_differences(spark: SparkSession, pin: PinnedTable) -> tuple[Difference, 
     except DeltaError as error:
         return (Difference("log", pin.name, f"reaches version {pin.version}", str(error)),)
     if found_id != pin.table_id:
-        return (Difference("table", pin.name, pin.table_id, f"{found_id} (dropped and made anew)"),)
+        return (Difference("table", pin.name, pin.table_id, f"{found_id} (dropped and recreated)"),)
     folder = location(spark, pin.name)
     try:
         files = file_list_hash(folder, pin.version)

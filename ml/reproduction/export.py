@@ -140,7 +140,8 @@ def _facts(path: Path) -> dict[str, Any]:
             facts: dict[str, Any] = json.loads(content.read()) if content else {}
     except (OSError, tarfile.TarError, ValueError) as error:
         raise LakehouseError(
-            f"{path} is no bundle of a run: {error}", "`lakehouse reproduce RUN_ID --export FILE` makes one"
+            f"{path} is not a bundle of a run: {error}",
+            "`lakehouse reproduce RUN_ID --export FILE` makes one",
         ) from error
     if facts.get("format") != FORMAT:
         raise LakehouseError(f"{path} has format {facts.get('format')}, this code knows {FORMAT}")

@@ -100,7 +100,7 @@ def _checked_changes(spark: SparkSession, run: TrainingRun) -> tuple[Difference,
     if deciding:
         raise LakehouseError(
             f"run {run.run_id} was begun with other {', '.join(deciding)}",
-            f"resume it with its code (commit {run.manifest.code.commit}), or train anew",
+            f"resume it with its code (commit {run.manifest.code.commit}), or train again",
         )
     return changes
 
@@ -112,7 +112,7 @@ def _check_content(spark: SparkSession, manifest: Manifest, progress: Callable[[
     if differences:
         found = "; ".join(f"{each.kind} {each.name}: {each.after}" for each in differences[:3])
         raise LakehouseError(
-            f"{pinned} is not what the run began with ({found})", "train anew: what it began with is gone"
+            f"{pinned} is not what the run began with ({found})", "train again: what it began with is gone"
         )
 
 

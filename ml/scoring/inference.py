@@ -97,7 +97,7 @@ def with_scores(rows: DataFrame, columns: Columns, files: dict[str, bytes]) -> D
     `unseen_categories` names the categorical ones with a value that is too rare in training, or not there.
 
     The model and the code that runs it travel with the job: the engine's Python workers don't need this
-    checkout. It is loaded once a task. Features that came after the model are not read.
+    checkout. It is loaded once per task. Features that came after the model are not read.
 
     Raises:
         LakehouseError: a feature that the model was trained on is gone.

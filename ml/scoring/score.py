@@ -73,7 +73,7 @@ def score(
         LakehouseError: the range is empty, no model has the alias, or the features were never published.
     """
     if end < start:
-        raise LakehouseError(f"{start} to {end} is no range of days", "give the first day first")
+        raise LakehouseError(f"{start} to {end} is not a valid date range", "give the first day first")
     started = time.monotonic()
     models = models or current_models()
     model = model_by_alias(spec.registered_model, alias)

@@ -23,7 +23,7 @@ from lakehouse.settings import settings
 
 # Files of every training run.
 MANIFEST, ARCHIVE = "training_set.json", "code.tar.gz"
-# And of one whose model was trained anew on its validation rows: the model that these measured.
+# And of one whose model was trained again on its validation rows: the model that these measured.
 VALIDATED = "validated"
 
 

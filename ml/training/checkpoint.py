@@ -95,7 +95,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
             raise LakehouseError(
                 f"the checkpoint {path} has format {state['checkpoint_version']}, "
                 f"this code reads {CHECKPOINT_VERSION}",
-                "resume it with the code that wrote it, or train anew",
+                "resume it with the code that wrote it, or train again",
             )
         content = (folder / state["tensors"]).read_bytes()
         whole = (
@@ -120,7 +120,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
 def _damaged(path: Path) -> LakehouseError:
     return LakehouseError(
         f"the checkpoint {path} is damaged: its hashes are not those of its content",
-        "remove its folder to start this run over at its first epoch, or train anew",
+        "remove its folder to start this run over at its first epoch, or train again",
     )
 
 

@@ -142,7 +142,7 @@ def refit_bundle(
     on_epoch: Callable[[Epoch], None] = lambda _: None,
     checkpoints: Path | None = None,
 ) -> Bundle:
-    """Encode and train anew on all rows, those that validated included; nothing is left to measure it on.
+    """Encode and train again on all rows, those that validated included; nothing is left to measure it on.
 
     Args:
         epochs: so many, the number that validation found best; the learning rate's schedule spans them.

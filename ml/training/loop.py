@@ -40,7 +40,7 @@ class DivergedError(LakehouseError):
 
     def __init__(self, epoch: int, learning_rate: float) -> None:
         super().__init__(
-            f"the training diverged: after epoch {epoch} its loss or its scores are no numbers",
+            f"the training diverged: after epoch {epoch} the loss or the scores became NaN or infinite",
             f"choose a lower learning_rate than {learning_rate:g}",
         )
 
@@ -171,7 +171,7 @@ def fit(
         the history; the network holds the weights of its best epoch, averaged over the last steps.
 
     Raises:
-        DivergedError: an epoch's loss or scores are no numbers any more.
+        DivergedError: an epoch's loss or scores become NaN or infinite.
     """
     batch_rows = min(budget.batch_size, len(train))
     steps = len(train) // batch_rows

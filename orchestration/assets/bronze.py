@@ -1,4 +1,4 @@
-"""Bronze: one asset a source, holding what was delivered for its days, each batch once."""
+"""Bronze: one asset per source, holding what was delivered for its days, each batch once."""
 
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -59,7 +59,7 @@ def _accepted_spec(source: Source) -> dg.AssetCheckSpec:
 
 
 def bronze_assets() -> list[dg.AssetsDefinition]:
-    """One asset a declared source, landed together: the ledger of deliveries then takes one commit."""
+    """One asset per declared source, landed together: the ledger of deliveries then takes one commit."""
     sources = load_sources()
 
     @dg.multi_asset(

@@ -1,4 +1,4 @@
-"""Models: two assets a spec in `ml/specs/`: trained as of a day, and promoted if better."""
+"""Models: two assets per spec in `ml/specs/`: trained as of a day, and promoted if better."""
 
 import base64
 from datetime import date, timedelta

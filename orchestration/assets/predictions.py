@@ -1,4 +1,4 @@
-"""Predictions: one asset a spec, the scores of a day's rows by the champion; a range in one go.
+"""Predictions: one asset per spec, the scores of a day's rows by the champion; a range in one go.
 
 A spec without a champion scores nothing yet: its asset is skipped and says so, and the run goes on.
 """
@@ -82,5 +82,5 @@ def predictions_asset(spec: Spec) -> dg.AssetsDefinition:
 
 
 def predictions_assets() -> list[dg.AssetsDefinition]:
-    """One asset a spec."""
+    """One asset per spec."""
     return [predictions_asset(load_spec(name)) for name in spec_names()]

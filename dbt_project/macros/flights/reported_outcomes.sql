@@ -1,7 +1,7 @@
 {#-
   How flights ended, report by report: what makes the label of a training set, and what stands beside a score.
 
-  One row a flight and instant at which a report became known. A flight reported as cancelled has no delay; the report
+  One row per flight and instant at which a report became known. A flight reported as cancelled has no delay; the report
   ends the one that it had.
 -#}
 {% macro reported_outcomes() -%}

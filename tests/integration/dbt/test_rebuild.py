@@ -124,7 +124,10 @@ def test_a_bundle_is_all_it_takes(story, run_id, tmp_path) -> None:
         ):
             pass
         assert not spark.catalog.databaseExists(f"import_{run_id[:12]}")
-    with pytest.raises(LakehouseError, match="is no bundle of a run"), imported_run(spark, tmp_path / "none"):
+    with (
+        pytest.raises(LakehouseError, match="is not a bundle of a run"),
+        imported_run(spark, tmp_path / "none"),
+    ):
         pass
 
 

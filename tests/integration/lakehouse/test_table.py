@@ -1,4 +1,4 @@
-"""A pin outlives a full refresh of its table, one made anew is refused; the log tells what Spark would."""
+"""A pin outlives a full refresh of its table, one recreated is refused; the log tells what Spark would."""
 
 import pytest
 from pyspark.sql import SparkSession
@@ -17,7 +17,7 @@ def test_a_pin_outlives_create_or_replace_but_not_drop_and_create(spark: SparkSe
 
     spark.sql(f"drop table {name}")
     spark.sql(f"create table {name} using delta as select 1 as id")
-    with pytest.raises(LakehouseError, match="dropped and made anew"):
+    with pytest.raises(LakehouseError, match="dropped and recreated"):
         read_at(spark, pinned)
 
 

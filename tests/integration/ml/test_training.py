@@ -97,7 +97,7 @@ def test_the_model_card_is_made_from_the_run(model: TrainedModel) -> None:
     assert f"`{model.manifest.training_set.table}`, 496 rows" in card
     assert f"| auc | {model.metrics['auc']:.4f} [" in card
     assert "| month | 2013-08 | 248 |" in card
-    assert "then trained anew on these as well" in card
+    assert "then trained again on these as well" in card
     assert "2 values of" not in card
     assert "3 values of origin_code have fewer than 200 rows" in card
     version = mlflow.MlflowClient().get_model_version(model.model_name, model.model_version)

@@ -166,7 +166,7 @@ def _other_format(folder: Path) -> None:
     [
         (_lose, "1 of 3 files are missing or altered: mlflow/mlflow.db"),
         (_alter, r"1 of 3 files are missing or altered: tables/bronze.db/weather/part-.*\.parquet"),
-        (_unlist, "is no backup: it has no backup.json"),
+        (_unlist, "is not a backup: it has no backup.json"),
         (_cut_list, "backup.json is damaged"),
         (_other_format, "has format 2, this code knows 1"),
     ],
@@ -226,7 +226,7 @@ def test_a_killed_backup_leaves_nothing_that_looks_whole(here: Settings, tmp_pat
     assert (left / FILES / "landing" / "0").exists(), "it was killed at work"
     assert not (left / FILES / TABLE).exists(), "it was killed at work"
     assert not (tmp_path / "backup").exists()
-    with pytest.raises(LakehouseError, match="is no backup"):
+    with pytest.raises(LakehouseError, match="is not a backup"):
         restore(left, lambda _: None, config=Settings(warehouse=tmp_path / "there"))
     shutil.rmtree(left)
     shutil.rmtree(here.landing_dir)

@@ -1,4 +1,4 @@
-"""Past its budget a training streams: each row once an epoch, shuffled, in flat memory, to the same end."""
+"""Past its budget a training streams: each row once per epoch, shuffled, in flat memory, to the same end."""
 
 import json
 import shutil

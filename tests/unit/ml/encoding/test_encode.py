@@ -219,5 +219,5 @@ def test_what_cannot_be_encoded_is_refused_by_name(rows: pa.Table, message: str)
 
 
 def test_a_cross_of_an_unknown_feature_is_refused() -> None:
-    with pytest.raises(LakehouseError, match="seats is no categorical feature"):
+    with pytest.raises(LakehouseError, match="seats is not a categorical feature"):
         fitted(crosses=[("origin", "seats")])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.dbt.manifest import DbtModels, current_models
+from lakehouse.dbt.manifest import DbtModels, current_models, times_of_rows
 from lakehouse.errors import LakehouseError
 from ml.data.columns import columns_of
 from ml.explanation.feature_rows import RowOf, feature_rows
@@ -113,10 +113,5 @@ def test_every_time_that_is_tested_and_every_feature_of_this_project_has_its_row
     found = current_models()
     features = columns_of(found, "flight_features").features
     rows = feature_rows(found, "flight_features", features)
-    tested = next(
-        test["test_metadata"]["kwargs"]["times"]
-        for test in found.manifest["nodes"].values()
-        if test["name"].startswith("known_by_flight_features")
-    )
-    assert [row.known_at for row in rows] == tested
+    assert [row.known_at for row in rows] == times_of_rows(found.node("flight_features"))
     assert sorted(name for row in rows for name in row.copied + row.computed) == sorted(features)

@@ -163,7 +163,7 @@ def test_with_nothing_to_validate_on_all_epochs_are_trained_and_the_last_is_kept
 
 
 def test_a_training_that_diverges_says_so() -> None:
-    with pytest.raises(DivergedError, match="after epoch 1 its loss or its scores are no numbers") as refused:
+    with pytest.raises(DivergedError, match="after epoch 1 the loss or the scores became NaN") as refused:
         fit_once(weight_decay=1e30)
     assert "lower learning_rate" in refused.value.hint
 

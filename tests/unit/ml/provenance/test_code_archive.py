@@ -65,7 +65,7 @@ def _tar(name: str, kind: bytes = tarfile.REGTYPE) -> tarfile.TarFile:
 )
 def test_what_is_no_plain_file_below_the_folder_is_refused(tmp_path: Path, name: str, kind: bytes) -> None:
     folder = tmp_path / "folder"
-    with pytest.raises(LakehouseError, match=f"the archive's {name} is no plain file below its folder"):
+    with pytest.raises(LakehouseError, match=f"the archive's {name} is not a plain file below its folder"):
         unpack_files(_tar(name, kind), folder)
     assert [path.relative_to(folder) for path in tmp_path.rglob("*") if path.is_file()] == [Path("first")]
 

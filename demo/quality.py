@@ -4,26 +4,13 @@ from dataclasses import dataclass
 from datetime import date
 
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from lakehouse.errors import LakehouseError
 
 _MART = "marts.prediction_quality_daily"
 # Days count by their flights with a known outcome. AUC is within a day: a rate by day alone has 0.5.
-_QUERY = """
-    select
-        sum(labelled_count) as flights,
-        sum(late_count) as late,
-        sum(auc * labelled_count) / sum(if(auc is null, null, labelled_count)) as auc,
-        sum(log_loss * labelled_count) / sum(labelled_count) as log_loss,
-        sum(brier_score * labelled_count) / sum(labelled_count) as brier_score,
-        sum(base_log_loss * labelled_count) / sum(labelled_count) as base_log_loss,
-        sum(base_brier_score * labelled_count) / sum(labelled_count) as base_brier_score
-    from {mart}
-    where flight_date between :start and :end
-        and model_name = 'arrival_delay'
-        and model_version = :version
-        and base_log_loss is not null
-"""
+_MEASURED = ("log_loss", "brier_score", "base_log_loss", "base_brier_score")
 
 
 @dataclass(frozen=True)
@@ -56,12 +43,27 @@ def served_quality(spark: SparkSession, version: str, start: date, end: date) ->
     Raises:
         LakehouseError: no scored flight of these days has a known outcome.
     """
-    arguments = {"start": start, "end": end, "version": version}
-    row = spark.sql(_QUERY.format(mart=_MART), args=arguments).collect()[0].asDict()
+    days = spark.table(_MART).where(
+        F.col("flight_date").between(F.lit(start), F.lit(end))
+        & (F.col("model_name") == "arrival_delay")
+        & (F.col("model_version") == version)
+        & F.col("base_log_loss").isNotNull()
+    )
+    row = days.agg(
+        F.expr("sum(labelled_count) as flights"),
+        F.expr("sum(late_count) as late"),
+        F.expr("sum(auc * labelled_count) / sum(if(auc is null, null, labelled_count)) as auc"),
+        *(F.expr(f"sum({name} * labelled_count) / sum(labelled_count) as {name}") for name in _MEASURED),
+    ).collect()[0]
     if not row["flights"]:
         raise LakehouseError(
             f"{_MART} has no flight from {start} to {end} with a score of version {version} and an outcome",
             "score these days, then ingest and publish their actuals",
         )
-    flights, late = int(row.pop("flights")), int(row.pop("late"))
-    return Quality(version, flights, late / flights, **{name: float(value) for name, value in row.items()})
+    return Quality(
+        version,
+        row["flights"],
+        row["late"] / row["flights"],
+        row["auc"],
+        **{name: row[name] for name in _MEASURED},
+    )

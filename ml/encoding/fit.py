@@ -151,6 +151,6 @@ def _fit_cross(encoding: Encoding, codes: dict[str, Codes], names: tuple[str, st
     left, right = names
     unknown = [name for name in names if name not in codes]
     if unknown:
-        raise LakehouseError(f"cross of {left} and {right}: not a categorical feature: {', '.join(unknown)}")
+        raise LakehouseError(f"cross {left}, {right}: {', '.join(unknown)} is not a categorical feature")
     pairs, counts = np.unique(pair_codes(encoding, codes, left, right), return_counts=True)
     return Cross(left, right, tuple(int(pair) for pair in pairs[counts >= rare_below]))

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from commands.output import AsJson, console, facts, print_json, progress, table
+from commands.output import AsJson, console, facts, print_json, table
+from lakehouse.settings import settings
 
 if TYPE_CHECKING:
     from demo.story import Story
@@ -12,9 +13,12 @@ EPILOG = "Example: make demo"
 
 def demo(as_json: AsJson = False) -> None:
     """Tell the story: nine months of flights, a model, a month of scores, a correction, and the proof."""
-    from demo.story import tell
+    from commands.screen import Screen
+    from demo.story import CHAPTERS, tell
 
-    story = tell(progress)
+    log = settings().warehouse / "demo.log"
+    with Screen(CHAPTERS, log) as screen:
+        story = tell(screen)
     if as_json:
         print_json(story)
     else:

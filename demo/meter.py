@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,8 +37,9 @@ class Cost:
 class Meter:
     """Measures chapters; memory is sampled every `SAMPLE_SECONDS` by a thread while the meter is open."""
 
-    def __init__(self, engine_dir: Path) -> None:
+    def __init__(self, engine_dir: Path, on_chapter: Callable[[str], None] = lambda _: None) -> None:
         self.cost = Cost()
+        self._on_chapter = on_chapter
         self._engine_dir = str(engine_dir)
         self._done = threading.Event()
         self._sampler = threading.Thread(target=self._sample, name="meter", daemon=True)
@@ -54,6 +55,7 @@ class Meter:
     @contextmanager
     def chapter(self, name: str) -> Generator[None]:
         """Time one part of the story."""
+        self._on_chapter(name)
         started = time.monotonic()
         yield
         self.cost.chapters[name] = time.monotonic() - started

@@ -6,6 +6,7 @@ Every step goes through the Dagster graph, so that the UI shows afterwards what 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Protocol
 
 from demo.meter import Cost, Meter
 from demo.publish import publish, publish_corrections
@@ -25,6 +26,28 @@ DAILY = "not group:landing and not group:models"
 UP_TO_THE_MODEL = f'+key:"models/arrival_delay" and {DAILY}'
 MODEL = 'key:"models/arrival_delay"'
 CHAMPION = 'key:"champions/arrival_delay"'
+
+
+# The story's chapters, with the seconds that each took on two quiet cores: how long is left is told by them.
+HISTORY, FIRST_MODEL = "history: land, build, check, publish", "first model"
+DAYS, BACKFILL = "October 1 to 3, day by day", "October 4 to 31, one backfill"
+CORRECTION, PROOF = (
+    "a correction of September, and the second model",
+    "proof: the first training set, read again",
+)
+CHAPTERS = {HISTORY: 300, FIRST_MODEL: 70, DAYS: 380, BACKFILL: 120, CORRECTION: 200, PROOF: 20}
+
+
+class Audience(Protocol):
+    """Whoever the story is told to."""
+
+    def chapter(self, name: str) -> None:
+        """A chapter begins; one of `CHAPTERS`."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Something happened, or is about to."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -64,33 +87,34 @@ class Story:
     cost: Cost
 
 
-def tell(say: Callable[[str], None], calendar: Calendar | None = None) -> Story:
+def tell(audience: Audience, calendar: Calendar | None = None) -> Story:
     """Tell the whole story on this warehouse.
 
     Args:
-        say: takes one line of progress.
+        audience: is told of chapters and what happens in them.
 
     Raises:
         LakehouseError: the warehouse has been through the story already, or a step failed.
     """
     days = calendar or Calendar()
     _refuse_a_used_warehouse()
-    with Meter(settings().engine_dir) as meter:
-        with meter.chapter("history: land, build, check, publish"):
+    say = audience.say
+    with Meter(settings().engine_dir, audience.chapter) as meter:
+        with meter.chapter(HISTORY):
             eve = days.first_day - timedelta(days=1)
             say(f"publishing {days.start} … {eve} as airlines and weather service delivered them")
             publish(days.start, eve)
             _done(say, materialize(UP_TO_THE_MODEL, (days.start, eve)))
-        with meter.chapter("first model"):
+        with meter.chapter(FIRST_MODEL):
             first = _train(say, days.first_day)
-        with meter.chapter("October 1 to 3, day by day"):
+        with meter.chapter(DAYS):
             _live_day(say, days)
             _day_by_day(say, days.first_day + timedelta(days=1), days.backfill[0])
-        with meter.chapter("October 4 to 31, one backfill"):
+        with meter.chapter(BACKFILL):
             say(f"publishing {days.backfill[0]} … {days.backfill[1]}, scored in one run")
             publish(*days.backfill)
             _done(say, materialize(DAILY, days.backfill))
-        with meter.chapter("a correction of September, and the second model"):
+        with meter.chapter(CORRECTION):
             after = days.backfill[1] + timedelta(days=1)
             say(f"corrections of September arrive on {days.corrections}")
             publish(after, days.corrections)
@@ -98,7 +122,7 @@ def tell(say: Callable[[str], None], calendar: Calendar | None = None) -> Story:
             _done(say, materialize(DAILY, (after, days.corrections)))
             second = _train(say, days.corrections + timedelta(days=1))
             promotion = _promote(say)
-        with meter.chapter("proof: the first training set, read again"):
+        with meter.chapter(PROOF):
             spark = spark_session()
             report = read(spark, logged_run(str(first["mlflow_run_id"])), progress=say)
             difference = diff(spark, str(first["mlflow_run_id"]), str(second["mlflow_run_id"]))

@@ -24,7 +24,7 @@ setup: $(STAMP)  ## virtual environment and JARs; skipped when nothing changed
 
 $(STAMP): requirements.lock pyproject.toml
 	@echo "── set-up: checking this machine"
-	@bash deploy/check-machine.sh "$(PYTHON)"
+	@bash scripts/check-machine.sh "$(PYTHON)"
 	@echo "── set-up 1/3: Python packages from requirements.lock (half a minute, 7 GB)"
 	@test -x $(UV) || $(PYTHON) -m venv .setup/uv
 	@.setup/uv/bin/pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
@@ -72,4 +72,4 @@ clean:  ## remove what dbt and the tests left in this folder; data and set-up st
 	@rm -rf target logs site .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 clean-warehouse:  ## delete the warehouse with all its data, after a question; CONFIRM=warehouse answers it
-	@bash deploy/clean-warehouse.sh "$(CONFIRM)"
+	@bash scripts/clean-warehouse.sh "$(CONFIRM)"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Build and test what differs from a base branch, and what stands on it, in your own schema; the rest is read from
-# production. For a pull request:   deploy/slim-build.sh origin/main
-# More arguments go to dbt, as in   deploy/slim-build.sh main --empty
+# production. For a pull request:   scripts/slim-build.sh origin/main
+# More arguments go to dbt, as in   scripts/slim-build.sh main --empty
 set -euo pipefail
 cd "$(dirname "$0")/.."
 base=${1:-main}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Delete the warehouse of this clone's settings: tables, metastore, models, runs and landing files. Asks first.
-#   deploy/clean-warehouse.sh [warehouse]
+#   scripts/clean-warehouse.sh [warehouse]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

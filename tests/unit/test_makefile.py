@@ -14,7 +14,7 @@ from lakehouse.settings import PROJECT_ROOT
 def clone(tmp_path: Path) -> Path:
     """A folder with this Makefile, and what work leaves in it."""
     shutil.copy(PROJECT_ROOT / "Makefile", tmp_path)
-    shutil.copytree(PROJECT_ROOT / "deploy", tmp_path / "deploy")
+    shutil.copytree(PROJECT_ROOT / "scripts", tmp_path / "scripts")
     (tmp_path / ".venv").symlink_to(PROJECT_ROOT / ".venv")
     for name in ("target", "logs", "warehouse/tables", "warehouse/engine"):
         (tmp_path / name).mkdir(parents=True)

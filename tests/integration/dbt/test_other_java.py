@@ -68,7 +68,7 @@ def _build(warehouse: Path, java_home: Path | None) -> dict[str, dict[str, int]]
 @pytest.mark.timeout(1800)
 def test_java_21_builds_the_same_bits(tmp_path: Path) -> None:
     installed = subprocess.run(
-        [PROJECT_ROOT / "deploy" / "install-java-21.sh"], capture_output=True, text=True, check=True
+        [PROJECT_ROOT / "scripts" / "install-java-21.sh"], capture_output=True, text=True, check=True
     ).stdout.strip()
     ours, other = _build(tmp_path / "ours", None), _build(tmp_path / "other", Path(installed))
     assert str(ours["java"]).startswith("17.")

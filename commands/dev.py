@@ -60,8 +60,6 @@ def dev() -> None:
 
     An engine that ran before is left running, as others may use it; so is one that others use by then.
     """
-    from expectations.docs import index_url
-
     uis = _uis()
     check_ports(uis)
     engine_was_there = server.running() is not None
@@ -87,7 +85,7 @@ def dev() -> None:
                 "Dagster": uis[0].url,
                 "lineage": f"{uis[0].url}/asset-groups",
                 "MLflow": uis[1].url,
-                "Data Docs": index_url(),
+                "Data Docs": uis[2].url,
                 "engine": engine.address,
                 "": "Ctrl-C stops them",
             }
@@ -134,9 +132,13 @@ def _holder(port: int) -> str:
 
 
 def _uis() -> list[Ui]:
+    from expectations.docs import site_dir
+
     # Scripts of this environment, whatever PATH says.
     scripts = Path(sys.executable).parent
     store = f"sqlite:///{settings().mlflow_dir / 'mlflow.db'}"
+    pages = site_dir()
+    pages.mkdir(parents=True, exist_ok=True)
     dagster_port, mlflow_port = settings().dagster_port, settings().mlflow_port
     return [
         Ui(
@@ -144,7 +146,8 @@ def _uis() -> list[Ui]:
             dagster_port,
             "LAKEHOUSE_DAGSTER_PORT",
             [
-                *(str(scripts / "dagster"), "dev", "--module-name", "orchestration.definitions"),
+                # What to load stands in pyproject.toml.
+                *(str(scripts / "dagster"), "dev"),
                 *("--host", "127.0.0.1", "--port", str(dagster_port), "--log-level", "info"),
             ],
             re.compile(r"Serving dagster-webserver"),
@@ -158,6 +161,16 @@ def _uis() -> list[Ui]:
                 *("--host", "127.0.0.1", "--port", str(mlflow_port)),
             ],
             re.compile(r"Application startup complete"),
+        ),
+        Ui(
+            "Data Docs",
+            settings().docs_port,
+            "LAKEHOUSE_DOCS_PORT",
+            [
+                *(sys.executable, "-u", "-m", "http.server", str(settings().docs_port)),
+                *("--bind", "127.0.0.1", "--directory", str(pages)),
+            ],
+            re.compile(r"Serving HTTP"),
         ),
     ]
 

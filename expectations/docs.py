@@ -43,6 +43,16 @@ def index_url() -> str:
     return (site_dir() / "index.html").as_uri()
 
 
+def served_url(page: str) -> str:
+    """The address of a page while `lakehouse dev` runs: browsers open no file from a page of Dagster's.
+
+    Args:
+        page: its file's URL, as a check noted it, perhaps in the folder of a warehouse that moved since.
+    """
+    _, _, path = page.rpartition("/data_docs/site/")
+    return f"http://127.0.0.1:{settings().docs_port}/{path}"
+
+
 def context() -> "AbstractDataContext":
     """A Great Expectations context of this process; it keeps suites, results and pages as files."""
     import great_expectations as gx

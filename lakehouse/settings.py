@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     dagster_port: int = Field(
         default=3000, ge=1024, le=65_535, description="Dagster's UI in `lakehouse dev`."
     )
+    docs_port: int = Field(
+        default=3001, ge=1024, le=65_535, description="What the gates checked (Data Docs) in `lakehouse dev`."
+    )
     kept_model_versions: int = Field(
         default=12,
         ge=0,

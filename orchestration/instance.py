@@ -1,12 +1,23 @@
 """Dagster's own state (runs, events, schedules): where it lies, and how it is set up."""
 
 import os
+import sys
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
 import yaml
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
-from lakehouse.settings import settings
+from lakehouse.settings import PROJECT_ROOT, settings
+from orchestration import LOCATION, MODULE
 
 # Neither Dagster nor what its steps run tells anybody anything.
 QUIET = {
@@ -30,6 +41,29 @@ def open_instance() -> dg.DagsterInstance:
     """The instance that the command line, the UI and the daemon share."""
     os.environ.update(environment())
     return dg.DagsterInstance.from_config(str(settings().dagster_home))
+
+
+def dagster_url() -> str:
+    """Where Dagster's UI answers while `lakehouse dev` runs."""
+    return f"http://127.0.0.1:{settings().dagster_port}"
+
+
+def as_in_the_ui(instance: dg.DagsterInstance) -> dg.DagsterInstance:
+    """The instance, whose runs belong to the code location of the UI from now on.
+
+    A run without one is on no timeline, in no job's history, and the UI cannot execute it again.
+    """
+    target = LoadableTargetOrigin(
+        executable_path=sys.executable, module_name=MODULE, working_directory=str(PROJECT_ROOT)
+    )
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(target, location_name=LOCATION)
+    origin = RemoteJobOrigin(
+        RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME), IMPLICIT_ASSET_JOB_NAME
+    )
+    # Dagster's own way to run a job in this process takes no origin.
+    made = partial(instance.create_run_for_job, remote_job_origin=origin)
+    setattr(instance, "create_run_for_job", made)  # noqa: B010 - a method of its class
+    return instance
 
 
 def prepare_home() -> Path:

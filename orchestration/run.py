@@ -12,7 +12,7 @@ from dagster import DagsterEvent, DagsterEventType
 from dagster_shared.error import DagsterError
 
 from lakehouse.errors import LakehouseError
-from orchestration.instance import open_instance
+from orchestration.instance import as_in_the_ui, open_instance
 from orchestration.partitions import graph_days, range_tags
 from orchestration.resources import FULL_REFRESH_TAG
 
@@ -89,7 +89,7 @@ def materialize(
     # One event for a planned range of an asset, not one for each day: the UI then shows the days of a failed
     # run as missing instead of failed, and this command's error says which step failed.
     os.environ["DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS"] = "true"
-    with open_instance() as instance:
+    with as_in_the_ui(open_instance()) as instance:
         result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
             asset_selection=keys,

@@ -144,6 +144,12 @@ def find_run(run_id: str) -> Run:
         ) from error
 
 
+def run_page(run_id: str) -> str:
+    """The address of a run's page while `lakehouse dev` runs."""
+    experiment = find_run(run_id).info.experiment_id
+    return f"http://127.0.0.1:{settings().mlflow_port}/#/experiments/{experiment}/runs/{run_id}"
+
+
 def artifact(run_id: str, name: str) -> Path:
     """Where a file of a run lies on this machine.
 

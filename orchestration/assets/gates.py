@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from expectations.docs import served_url
 from expectations.gate import GateOutcome, SuiteResult, check, release
 from expectations.suite import Gate
 from expectations.suites import suites_of
@@ -112,7 +113,7 @@ def _shown(result: SuiteResult) -> dict[str, Any]:
         "rows": result.rows,
         "expectations": result.expectations,
         "failures": dg.MetadataValue.md("\n".join(f"- {failure}" for failure in result.failures) or "none"),
-        "data_docs": dg.MetadataValue.url(result.docs_url),
+        "data_docs": dg.MetadataValue.url(served_url(result.docs_url)),
     }
 
 

@@ -9,6 +9,7 @@ import dagster as dg
 from expectations.gate import require_passed
 from lakehouse.engine.session import spark_session
 from ml.spec import Spec, load_spec, spec_names
+from orchestration.instance import dagster_url
 from orchestration.owners import ML
 from orchestration.partitions import days_of_run
 from orchestration.translator import published_key
@@ -67,16 +68,20 @@ def _model_asset(spec: Spec) -> dg.AssetsDefinition:
     )
     def train_model(context: dg.AssetExecutionContext, config: TrainConfig) -> dg.MaterializeResult[Any]:
         # torch and MLflow take seconds to import, and whoever only looks at the graph doesn't need them.
+        from ml.tracking.runs import client, run_page
         from ml.training.train import train
 
         require_passed(spark_session(), "training")
         as_of = as_of_day(context, config, training_set)
         trained = train(spark_session(), spec, as_of, progress=context.log.info)
+        # The way back, from MLflow's page of the run.
+        client().set_tag(trained.run_id, "dagster_run", f"{dagster_url()}/runs/{context.run_id}")
         return dg.MaterializeResult(
             metadata={
                 "as_of": as_of.isoformat(),
                 "model_version": trained.model_version,
                 "mlflow_run_id": trained.run_id,
+                "mlflow_run": dg.MetadataValue.url(run_page(trained.run_id)),
                 "reproduce": f"lakehouse reproduce {trained.run_id}",
                 **{name: float(value) for name, value in trained.metrics.items()},
                 **{name: picture(path.read_bytes()) for name, path in trained.pictures.items()},

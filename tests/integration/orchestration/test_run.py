@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from lakehouse.errors import LakehouseError
+from orchestration import LOCATION
 from orchestration.instance import open_instance
 from orchestration.partitions import DAYS, ONE_RUN, days_of
 from orchestration.progress import progress_logger
@@ -37,7 +38,12 @@ def test_a_range_is_one_run_with_every_partition(warehouse: Path) -> None:
     with open_instance() as instance:
         made = instance.get_materialized_partitions(dg.AssetKey(["range", "table"]))
         assert made == {f"2013-01-{day:02}" for day in range(1, 32)}
-        assert instance.get_run_by_id(summary.run_id).is_success  # type: ignore[union-attr]
+        run = instance.get_run_by_id(summary.run_id)
+        assert run is not None and run.is_success
+        # Without an origin the run is on no timeline of the UI.
+        assert run.remote_job_origin is not None
+        assert run.remote_job_origin.location_name == LOCATION
+        assert run.tags[".dagster/repository"] == f"__repository__@{LOCATION}"
 
 
 def test_a_failed_step_is_named_with_what_it_said(warehouse: Path) -> None:

@@ -19,6 +19,7 @@ def test_an_occupied_port_is_named_with_its_holder(monkeypatch: pytest.MonkeyPat
         port = taken.getsockname()[1]
         monkeypatch.setenv("LAKEHOUSE_DAGSTER_PORT", str(free_port()))
         monkeypatch.setenv("LAKEHOUSE_MLFLOW_PORT", str(port))
+        monkeypatch.setenv("LAKEHOUSE_DOCS_PORT", str(free_port()))
         settings.settings.cache_clear()
         try:
             result = CliRunner().invoke(build("dev"), ["dev"])

@@ -3,6 +3,7 @@
 `python tests/unit/orchestration/test_graph.py` writes the file anew.
 """
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from expectations.suite import Gate
 from expectations.suites import suites_of
+from lakehouse.settings import PROJECT_ROOT
 from ml.spec import load_spec, spec_names
+from orchestration import LOCATION, MODULE
 from orchestration.assets.gates import tables_of
 from orchestration.gated_tests import left_to_gates, says
 
@@ -166,3 +169,8 @@ def test_nothing_runs_by_itself_until_someone_turns_it_on() -> None:
 
 if __name__ == "__main__":
     SNAPSHOT.write_text(describe(), encoding="utf-8")
+
+
+def test_the_ui_loads_what_the_command_line_runs() -> None:
+    declared = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["tool"]["dagster"]
+    assert declared == {"module_name": MODULE, "code_location_name": LOCATION}

@@ -1,5 +1,6 @@
 """The plugin by which a bare `dbt run` finds the engine: dbt loads every top-level module named `dbt_*`."""
 
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from dbt.plugins.contracts import PluginArtifacts
 from dbt.plugins.manager import dbt_hook, dbtPlugin
 
 from lakehouse.dbt import inherited_columns
+from lakehouse.dbt.project import FEW_DAYS
 from lakehouse.engine.messages import without_plan
 
 # Commands that never open a connection; for all others the engine is made sure of.
@@ -37,7 +39,10 @@ class LakehouseEngine(dbtPlugin):
         from lakehouse.dbt import adapter
         from lakehouse.engine.session import spark_session
 
-        spark_session()
+        session = spark_session()
+        if os.environ.get(FEW_DAYS):
+            # One class for a whole stage takes longer to write and to compile than a day's rows take without.
+            session.conf.set("spark.sql.codegen.wholeStage", "false")
         _tell_errors_without_plans()
         adapter.install()
         _offer_seeds_as_text()

@@ -19,16 +19,19 @@ from dagster_dbt.errors import DagsterDbtCliRuntimeError
 from packaging.version import Version
 
 from lakehouse.dbt.manifest import manifest
-from lakehouse.dbt.project import PROD_TARGET_DIR
+from lakehouse.dbt.project import FEW_DAYS, PROD_TARGET_DIR
 from lakehouse.engine.session import connect_environment
 from lakehouse.settings import PROJECT_ROOT, settings
 from orchestration.gated_tests import left_to_gates
+from orchestration.partitions import days_of_run
 from orchestration.table_metadata import table_metadata
 
 # A run with this tag, set to "true", makes the tables that it builds anew: after a change of SQL or columns.
 FULL_REFRESH_TAG = "lakehouse/full_refresh"
 # Steps of the graph whose dbt artifacts stay, to look at: about three weeks of days.
 KEPT_STEPS = 60
+# A run of fewer days than these is a short one.
+SHORT_DAYS = 8
 # What is a Delta table.
 _TABLES = ("incremental", "table", "snapshot", "seed")
 
@@ -98,6 +101,8 @@ class EngineDbt(DbtCliResource):
         variables = {
             # Data tests look at the days that the build replaced.
             "LAKEHOUSE_TEST_BUILT_DAYS": "1",
+            # A day's statements are over before Spark's classes for them have paid.
+            **({FEW_DAYS: "1"} if _is_short(context) else {}),
             # Escape codes belong on a terminal, not in a log.
             "DBT_USE_COLORS": str(sys.stdout.isatty()).lower(),
         }
@@ -135,6 +140,13 @@ def dbt_resource() -> EngineDbt:
         target="prod",
         dbt_executable=str(Path(sys.executable).with_name("dbt")),
     )
+
+
+def _is_short(context: dg.AssetExecutionContext) -> bool:
+    """Whether a run was asked for few days, and makes nothing anew."""
+    days = days_of_run(context)
+    full = context.run.tags.get(FULL_REFRESH_TAG) == "true"
+    return days is not None and not full and (days[1] - days[0]).days < SHORT_DAYS
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from lakehouse.errors import LakehouseError
 from lakehouse.process import run_process
 from lakehouse.settings import PROJECT_ROOT
 
+# The variable by which the graph tells dbt's process that a build is of few days.
+FEW_DAYS = "LAKEHOUSE_FEW_DAYS"
 # Where the manifest of the production target lies, apart from what an analyst's own dbt leaves in target/.
 PROD_TARGET_DIR = PROJECT_ROOT / "target" / "prod"
 # The end of dbt's output that an error repeats.

@@ -15,6 +15,10 @@ def java_options(settings: Settings) -> list[str]:
     return [
         f"-Xmx{settings.heap_mb}m",
         "-XX:+UseSerialGC",
+        # Most of what a statement makes is gone with it: a wide young space moves less. And its classes have
+        # room at once: otherwise Java looks through the whole heap each time that their space grows.
+        f"-XX:NewSize={settings.heap_mb // 4}m",
+        "-XX:MetaspaceSize=768m",
         # Spark compiles classes for every statement; optimizing each costs more than it gains here.
         "-XX:TieredStopAtLevel=1",
         # With that option Java has room for 48 MB of compiled code. A day's build fills it; then Java

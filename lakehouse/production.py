@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 import psutil
 
 from lakehouse.errors import LakehouseError
+from lakehouse.progress import Progress, silent
 from lakehouse.settings import settings
 
 # TOKEN:PID,PID…: which taking of the lock it was, its holder, and the guests between it and this process.
@@ -75,9 +76,7 @@ os.register_at_fork(after_in_child=_forget)
 
 
 @contextmanager
-def production(
-    what: str, progress: Callable[[str], None] = lambda _: None, *, wait: bool = True
-) -> Generator[None]:
+def production(what: str, progress: Progress = silent, *, wait: bool = True) -> Generator[None]:
     """Write to production, as the only process that does; wait until the others have done.
 
     Blocks inside one another, in any thread of one process, are one; so are the blocks of processes that the
@@ -117,7 +116,7 @@ def holder() -> Holder | None:
     return None
 
 
-def _enter(what: str, progress: Callable[[str], None], wait: bool) -> None:
+def _enter(what: str, progress: Progress, wait: bool) -> None:
     # Threads that come while one waits for the lock wait for that one.
     with _held.mutex:
         if _held.depth == 0 and not _be_guest():
@@ -142,7 +141,7 @@ def _leave() -> None:
         _held.descriptors, _held.file = [], None
 
 
-def _take(what: str, progress: Callable[[str], None], wait: bool) -> None:
+def _take(what: str, progress: Progress, wait: bool) -> None:
     """Take the lock, and wait for what a holder that was killed has left behind."""
     lock, guests = _open("production.lock"), -1
     try:
@@ -195,7 +194,7 @@ def _hold(descriptors: list[int], variable: str, file: int | None = None) -> Non
     os.environ[VARIABLE] = variable
 
 
-def _lock(descriptor: int, by: Callable[[], str], progress: Callable[[str], None], wait: bool) -> None:
+def _lock(descriptor: int, by: Callable[[], str], progress: Progress, wait: bool) -> None:
     """Lock a file alone; a signal's handler that raises ends the waiting."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

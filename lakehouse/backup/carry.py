@@ -19,6 +19,7 @@ from lakehouse.backup.contents import (
 from lakehouse.backup.files import appearing, copy, copy_checked, refuse_small_disk, shown, told
 from lakehouse.engine import metastore, server
 from lakehouse.errors import LakehouseError
+from lakehouse.progress import Progress, silent
 from lakehouse.settings import Settings, settings
 
 # How many names an error repeats.
@@ -57,12 +58,7 @@ class Move:
     after: Path
 
 
-def _say_nothing(_: str) -> None: ...
-
-
-def backup(
-    folder: Path, progress: Callable[[str], None] = _say_nothing, config: Settings | None = None
-) -> Carried:
+def backup(folder: Path, progress: Progress = silent, config: Settings | None = None) -> Carried:
     """Copy a warehouse into a new folder. An idle engine is stopped, and nobody can start one meanwhile.
 
     Raises:
@@ -105,7 +101,7 @@ def backup(
 def restore(
     folder: Path,
     relocate: Callable[[Move], object],
-    progress: Callable[[str], None] = _say_nothing,
+    progress: Progress = silent,
     config: Settings | None = None,
 ) -> Carried:
     """Make the warehouse of the settings from a backup; every file is checked against its checksum.

@@ -5,12 +5,13 @@ import os
 import secrets
 import shutil
 import sqlite3
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from lakehouse.backup.contents import File
 from lakehouse.errors import LakehouseError
+from lakehouse.progress import Progress
 
 
 @contextmanager
@@ -43,7 +44,7 @@ def refuse_small_disk(folder: Path, needed: int) -> None:
         )
 
 
-def told(sizes: Mapping[str, int], progress: Callable[[str], None]) -> Iterator[str]:
+def told(sizes: Mapping[str, int], progress: Progress) -> Iterator[str]:
     """The paths, one after another; each tenth of their bytes is told."""
     total, done, tenths = max(sum(sizes.values()), 1), 0, 0
     for path, size in sizes.items():

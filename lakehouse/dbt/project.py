@@ -4,7 +4,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import yaml
 
 from lakehouse.errors import LakehouseError
 from lakehouse.process import run_process
+from lakehouse.progress import Progress, silent
 from lakehouse.settings import PROJECT_ROOT
 
 # The variable by which the graph tells dbt's process that a build is of few days.
@@ -51,7 +52,7 @@ def run_dbt(
     project: Path = PROJECT_ROOT,
     target_path: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> DbtResult:
     """Run a dbt command in a process of its own, from the project's root.
 

@@ -1,7 +1,7 @@
 """dbt models as past versions of their inputs would have made them, in a schema of their own."""
 
 import json
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from lakehouse.delta.owned_schemas import drop_schemas, leftovers, owned_schemas
 from lakehouse.delta.table import TableVersion, at_version, check_identity, current_version, sql_text
 from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
+from lakehouse.progress import Progress, silent
 from lakehouse.settings import PROJECT_ROOT
 
 __all__ = [
@@ -181,7 +182,7 @@ def build(
     variables: Mapping[str, str] | None = None,
     project: Path = PROJECT_ROOT,
     target_path: Path | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> PastBuild:
     """Build models from pinned versions of their sources, or of models upstream, into a new schema.
 
@@ -227,7 +228,7 @@ def temporary_build(
     variables: Mapping[str, str] | None = None,
     project: Path = PROJECT_ROOT,
     target_path: Path | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> Generator[PastBuild]:
     """What `build` makes, for the time of the block; it goes away however the block ends.
 
@@ -269,7 +270,7 @@ def _view_pins(
     bronze_schema: str,
     bronze: str,
     pins: Iterable[TableVersion],
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> list[str]:
     """Make a view on each pinned version; returns the models among them, which are then not built."""
     models: list[str] = []

@@ -11,7 +11,7 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from lakehouse.engine import server, state
 from lakehouse.engine.messages import without_plan
 from lakehouse.engine.session import settled_session, spark_session
 from lakehouse.errors import LakehouseError
+from lakehouse.progress import Progress, silent
 from lakehouse.settings import settings
 
 # The value is the machine on which it was begun; none says that it is finished.
@@ -37,7 +38,7 @@ def owned_schemas(
     names: Sequence[str],
     *,
     keep: bool = False,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> Generator[None]:
     """Make schemas for the time of a block; they are dropped however it ends.
 
@@ -137,9 +138,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _make_room(
-    spark: SparkSession, names: Sequence[str], lock: Path, progress: Callable[[str], None]
-) -> None:
+def _make_room(spark: SparkSession, names: Sequence[str], lock: Path, progress: Progress) -> None:
     """Drop what a dead owner left; refuse what is anybody else's."""
     there = [name for name in names if spark.catalog.databaseExists(name)]
     for name in there:
@@ -172,7 +171,7 @@ def _unfinished_by(spark: SparkSession, name: str) -> str | None:
     return found[1].strip() if found else None
 
 
-def _dropped(names: Sequence[str], progress: Callable[[str], None]) -> bool:
+def _dropped(names: Sequence[str], progress: Progress) -> bool:
     """Drop them, with a session that lives; whether that went well."""
     try:
         drop_schemas(settled_session(), names)

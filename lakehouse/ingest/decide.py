@@ -1,6 +1,6 @@
 """What people decide about deliveries, by name and reason: that one is replaced, or never comes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from lakehouse.ingest.periods import Period, parse_periods
 from lakehouse.ingest.report import IngestReport
 from lakehouse.ingest.source import Source, load_sources
 from lakehouse.ingest.take import Raw, read_raw, read_typed
+from lakehouse.progress import Progress, silent
 from lakehouse.settings import settings
 
 
@@ -31,7 +32,7 @@ def supersede(
     declared: Mapping[str, Source] | None = None,
     schema: str = "bronze",
     settle_seconds: float | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> IngestReport:
     """Let a file that landed before, and has other content now, replace what landed.
 

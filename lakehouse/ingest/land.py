@@ -3,7 +3,7 @@
 # pyarrow ships no types.
 # pyright: reportUnknownParameterType=false
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from lakehouse.ingest.ledger_table import append_entries, ensure_ledger, frontie
 from lakehouse.ingest.report import Frontier, IngestReport, LandedBatch, Refusal, Waiting
 from lakehouse.ingest.source import ARROW_TYPES, DELIVERIES, Source, load_sources
 from lakehouse.ingest.take import Batch, take
+from lakehouse.progress import Progress, silent
 from lakehouse.settings import settings
 
 __all__ = ["DELIVERIES", "Frontier", "IngestReport", "LandedBatch", "Refusal", "Waiting", "ingest"]
@@ -40,7 +41,7 @@ def ingest(
     declared: Mapping[str, Source] | None = None,
     schema: str = "bronze",
     settle_seconds: float | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> IngestReport:
     """Land what the landing zone holds and bronze does not, one commit per source, and one for the ledger.
 

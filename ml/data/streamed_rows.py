@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lakehouse.errors import LakehouseError
+from lakehouse.progress import Progress
 from lakehouse.settings import settings
 from ml.data.read import scan_arrow
 from ml.data.spill import (
@@ -104,9 +105,7 @@ class StreamedRows:
         return found, found.num_rows / self.parts.train_rows
 
     @contextmanager
-    def encoded(
-        self, encoding: Encoding, progress: Callable[[str], None]
-    ) -> Generator[tuple[EncodedRows, EncodedRows]]:
+    def encoded(self, encoding: Encoding, progress: Progress) -> Generator[tuple[EncodedRows, EncodedRows]]:
         """In a file of the warehouse without a name, which is gone with this process, however it ends.
 
         Raises:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from lakehouse.progress import Progress
 from ml.data.columns import Columns
 from ml.data.read import read_rows
 from ml.data.streamed_rows import StreamedRows, count_rows
@@ -18,7 +19,6 @@ from ml.encoding.arrow import ArrowRows, ArrowTable
 from ml.encoding.encode import Encoding, Floats, Numbers, Positions, compute
 from ml.encoding.tensors import EncodedRows, to_tensors
 
-Progress = Callable[[str], None]
 MB = 2**20
 
 

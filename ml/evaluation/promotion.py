@@ -4,7 +4,6 @@ The interval of the challenger's gain comes from a bootstrap over days, the same
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
@@ -16,6 +15,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.delta.table import TableVersion, location
 from lakehouse.errors import LakehouseError
+from lakehouse.progress import Progress, silent
 from ml.data.read import read_arrow
 from ml.encoding.arrow import ArrowTable
 from ml.encoding.tensors import labels_of
@@ -74,9 +74,7 @@ class Decision:
     reason: str
 
 
-def promote_if_better(
-    spark: SparkSession, spec: Spec, progress: Callable[[str], None] = lambda _: None
-) -> Decision:
+def promote_if_better(spark: SparkSession, spec: Spec, progress: Progress = silent) -> Decision:
     """Compare challenger and champion, promote the challenger if the spec's rule holds, and write it down.
 
     The decision is logged with the challenger's run, as `promotion/against_version_N.json`, with a picture of
@@ -122,7 +120,7 @@ def decide(
     rule: PromotionSpec,
     champion: ModelVersion,
     challenger: ModelVersion,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> Decision:
     """Measure two versions of a model on the same rows, and apply the rule; nothing is changed.
 

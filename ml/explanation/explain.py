@@ -1,6 +1,6 @@
 """The way back from one prediction: model, features, the rows they come from, batches and landing files."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache, partial, reduce
@@ -15,6 +15,7 @@ from lakehouse.dbt.origins import Batch, SourceDays, batches
 from lakehouse.delta.table import TableVersion, read_at, table_exists
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.source import Source, load_sources
+from lakehouse.progress import Progress, silent
 from ml.data.columns import Columns, columns_of
 from ml.explanation.bronze_rows import BronzeRow, bronze_rows, by_table
 from ml.explanation.feature_rows import FeaturesDay, FoundRow, feature_rows, look_up, read_rows
@@ -126,16 +127,13 @@ class Explanation:
     batches: tuple[Batch, ...]
 
 
-def _say_nothing(_: str) -> None: ...
-
-
 def explain(
     spark: SparkSession,
     spec: Spec,
     entity: Sequence[str],
     version: str | None = None,
     prediction_id: str | None = None,
-    progress: Callable[[str], None] = _say_nothing,
+    progress: Progress = silent,
     models: DbtModels | None = None,
     sources: Mapping[str, Source] | None = None,
 ) -> Explanation:

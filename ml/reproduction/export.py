@@ -4,7 +4,7 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from lakehouse.delta.owned_schemas import owned_schemas
 from lakehouse.delta.table import file_names, location, sql_text
 from lakehouse.errors import LakehouseError
+from lakehouse.progress import Progress, silent
 from lakehouse.settings import settings
 from ml.model.bundle import read_files
 from ml.provenance.code_archive import unpack_files
@@ -28,9 +29,7 @@ FORMAT = 1
 RUN, MODEL, BRONZE = "run.json", "model", "bronze"
 
 
-def export_run(
-    spark: SparkSession, run: TrainingRun, path: Path, progress: Callable[[str], None] = lambda _: None
-) -> Path:
+def export_run(spark: SparkSession, run: TrainingRun, path: Path, progress: Progress = silent) -> Path:
     """Write a bundle: an uncompressed tar, as what is large in it (Parquet) is compressed.
 
     Of each source it holds the files of the pinned version, and Delta's log up to it.
@@ -89,9 +88,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 @contextmanager
-def imported_run(
-    spark: SparkSession, path: Path, progress: Callable[[str], None] = lambda _: None
-) -> Generator[TrainingRun]:
+def imported_run(spark: SparkSession, path: Path, progress: Progress = silent) -> Generator[TrainingRun]:
     """A run from a bundle; its sources stand in a schema of their own, which goes away afterwards.
 
     Raises:

@@ -14,6 +14,7 @@ from lakehouse.delta.content_hash import content_hash, hashable
 from lakehouse.delta.row_diff import row_diff
 from lakehouse.delta.table import current_version, read_at, table_exists
 from lakehouse.errors import LakehouseError
+from lakehouse.progress import Progress, silent
 from ml.data.training_set import TrainingSet, read_spark
 from ml.provenance.code_archive import unpack
 from ml.provenance.differences import Difference, compare_content
@@ -31,7 +32,7 @@ def rebuilt(
     schema: str,
     *,
     keep: bool = False,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> Generator[TrainingSet]:
     """The training set, built from the pinned sources in a schema of its own, which goes away afterwards.
 

@@ -9,6 +9,7 @@ from pyspark.sql import SparkSession
 from lakehouse.delta.content_hash import content_hash
 from lakehouse.delta.table import current_version, table_exists
 from lakehouse.engine.session import spark_session
+from lakehouse.progress import Progress, silent
 from lakehouse.settings import PROJECT_ROOT
 from ml.data.training_set import read_spark
 from ml.provenance.code_archive import archive
@@ -28,13 +29,8 @@ from ml.reproduction.rebuild import rebuild_differences, rebuilt
 from ml.reproduction.retrain import train_run_again
 from ml.tracking.runs import ARCHIVE
 
-Progress = Callable[[str], None]
 
-
-def _say_nothing(_: str) -> None: ...
-
-
-def read(spark: SparkSession, run: TrainingRun, progress: Progress = _say_nothing) -> ReproductionReport:
+def read(spark: SparkSession, run: TrainingRun, progress: Progress = silent) -> ReproductionReport:
     """Read the pinned version of a run's training set and compare it with what was logged."""
     manifest = run.manifest
     progress(f"reading {manifest.training_set.table} as known on {manifest.as_of}")
@@ -48,7 +44,7 @@ def rebuild(
     train: bool = False,
     keep: bool = False,
     threads: int | None = None,
-    progress: Progress = _say_nothing,
+    progress: Progress = silent,
     on_report: Callable[[ReproductionReport], None] = lambda _: None,
 ) -> ReproductionReport:
     """Build a run's training set from pinned bronze with its own code, and compare it with what was logged.
@@ -92,7 +88,7 @@ def retrain(
     run: TrainingRun,
     *,
     threads: int | None = None,
-    progress: Progress = _say_nothing,
+    progress: Progress = silent,
 ) -> ReproductionReport:
     """Train a run's model again on the pinned version of its training set, and compare weights and metrics.
 

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.delta.table import location
 from lakehouse.errors import LakehouseError
+from lakehouse.progress import Progress, silent
 from lakehouse.settings import PROJECT_ROOT
 from ml.provenance.code_archive import archive
 from ml.provenance.differences import Difference, code_changes, environment_changes
@@ -39,9 +39,7 @@ DECIDING_CODE = (
 _DECIDING_PACKAGES = ("torch", "numpy", "pyarrow", "pandas", "scikit-learn")
 
 
-def resume(
-    spark: SparkSession, run_id: str, progress: Callable[[str], None] = lambda _: None
-) -> TrainedModel:
+def resume(spark: SparkSession, run_id: str, progress: Progress = silent) -> TrainedModel:
     """Train a run to its end, from its last checkpoint, on what its manifest pins.
 
     A run that was killed before its first epoch ended starts over at epoch 1.
@@ -105,7 +103,7 @@ def _checked_changes(spark: SparkSession, run: TrainingRun) -> tuple[Difference,
     return changes
 
 
-def _check_content(spark: SparkSession, manifest: Manifest, progress: Callable[[str], None]) -> None:
+def _check_content(spark: SparkSession, manifest: Manifest, progress: Progress) -> None:
     pinned = manifest.training_set.table
     progress(f"comparing {pinned} as known on {manifest.as_of} with what the run began with")
     differences = compare(spark, manifest)

@@ -5,7 +5,6 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from pyspark.sql import SparkSession
 from lakehouse.delta.table import location
 from lakehouse.errors import LakehouseError
 from lakehouse.process import run_process
+from lakehouse.progress import Progress, silent
 from lakehouse.settings import settings
 from ml.data.training_set import TrainingSet
 from ml.model.bundle import WEIGHTS, read_files
@@ -23,7 +23,6 @@ from ml.provenance.logged_run import TrainingRun
 from ml.reproduction.train_again import OUTCOME, TASK, Outcome, Task, train_again
 from ml.spec import Spec
 
-Progress = Callable[[str], None]
 # On another kind of machine sums are rounded elsewhere: metrics agree this far, weights do not.
 TOLERANCE = 1e-6
 # Folders of the archive whose code trains, and the file that starts it.
@@ -56,7 +55,7 @@ def train_run_again(
     rows_of: TrainingSet,
     changes: tuple[Difference, ...],
     threads: int | None = None,
-    progress: Progress = lambda _: None,
+    progress: Progress = silent,
 ) -> Retraining:
     """Train a run's model again, and compare.
 

@@ -5,7 +5,6 @@ the two files in it, are the protocol between that code and newer code.
 """
 
 import sys
-from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from lakehouse.delta.table import TableVersion
+from lakehouse.progress import Progress
 from ml.data.columns import Columns
 from ml.data.training_rows import scored
 from ml.data.training_set import TrainingSet
@@ -66,7 +66,7 @@ class Outcome(BaseModel):
     furthest: float
 
 
-def train_again(task: Task, progress: Callable[[str], None]) -> Outcome:
+def train_again(task: Task, progress: Progress) -> Outcome:
     """Train as it was done, and compare with the registered model.
 
     Raises:

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,6 +13,7 @@ from lakehouse.dbt.manifest import DbtModels, current_models
 from lakehouse.delta.publications import published_version
 from lakehouse.delta.table import TableVersion, create_table, current_version, is_conflict, table_exists
 from lakehouse.errors import LakehouseError
+from lakehouse.progress import Progress, silent
 from ml.data.columns import Columns, columns_of
 from ml.model.bundle import read_files
 from ml.scoring.inference import score_version
@@ -47,16 +47,13 @@ class ScoreResult:
     seconds: float
 
 
-def _say_nothing(_: str) -> None: ...
-
-
 def score(
     spark: SparkSession,
     spec: Spec,
     start: date,
     end: date,
     alias: str = CHAMPION,
-    progress: Callable[[str], None] = _say_nothing,
+    progress: Progress = silent,
     models: DbtModels | None = None,
 ) -> ScoreResult:
     """Score all due entities of some days, and add the scores that are new to the predictions table.

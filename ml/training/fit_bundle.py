@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from lakehouse.errors import LakehouseError
+from lakehouse.progress import Progress, silent
 from ml.data.columns import Columns
 from ml.data.training_rows import TrainingRows, training_rows
 from ml.data.training_set import TrainingSet
@@ -20,9 +21,6 @@ from ml.spec import Spec
 from ml.training.checkpoint import Epoch, load_checkpoint, save_checkpoint
 from ml.training.distributed.driver import fit_on_workers
 from ml.training.loop import Fitted, fit, reproducible_torch
-
-
-def _say_nothing(_: str) -> None: ...
 
 
 def split_training_rows(
@@ -61,7 +59,7 @@ def encode_parts(
     spec: Spec,
     pinned: TrainingSet,
     rows: TrainingRows,
-    progress: Callable[[str], None] = _say_nothing,
+    progress: Progress = silent,
 ) -> Generator[Encoded]:
     """Fit the encoding on the training rows, and encode; what is on disk is gone after the block."""
     progress(f"encoding {len(pinned.columns.features)} features of {rows.parts.train_rows} rows")
@@ -73,7 +71,7 @@ def encode_parts(
 def fit_encoded(
     spec: Spec,
     encoded: Encoded,
-    progress: Callable[[str], None],
+    progress: Progress,
     on_epoch: Callable[[Epoch], None],
     checkpoints: Path | None = None,
 ) -> tuple[Bundle, Fitted]:
@@ -124,7 +122,7 @@ def fit_bundle(
     spec: Spec,
     pinned: TrainingSet,
     rows: TrainingRows,
-    progress: Callable[[str], None] = _say_nothing,
+    progress: Progress = silent,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
     checkpoints: Path | None = None,
 ) -> tuple[Bundle, Fitted]:
@@ -138,7 +136,7 @@ def refit_bundle(
     pinned: TrainingSet,
     rows: TrainingRows,
     epochs: int,
-    progress: Callable[[str], None] = _say_nothing,
+    progress: Progress = silent,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
     checkpoints: Path | None = None,
 ) -> Bundle:
@@ -160,7 +158,7 @@ def served_bundle(
     rows: TrainingRows,
     measured: Bundle,
     fitted: Fitted,
-    progress: Callable[[str], None] = _say_nothing,
+    progress: Progress = silent,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
     checkpoints: Path | None = None,
 ) -> Bundle:

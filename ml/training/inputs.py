@@ -1,7 +1,6 @@
 """What a training reads: a published version, its rows by part, and the manifest that pins them."""
 
 import hashlib
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 from pyspark.sql import SparkSession
@@ -10,6 +9,7 @@ from lakehouse.dbt.manifest import DbtModels
 from lakehouse.delta.content_hash import content_hash
 from lakehouse.delta.publications import published_version
 from lakehouse.delta.table import location
+from lakehouse.progress import Progress
 from ml.data.columns import columns_of
 from ml.data.read import read_arrow
 from ml.data.training_rows import TrainingRows
@@ -29,9 +29,7 @@ def pin_published(spark: SparkSession, spec: Spec, as_of: date, models: DbtModel
     return training_set(table, columns_of(models, spec.training_model), as_of, spec.time_zone)
 
 
-def checked_rows(
-    spark: SparkSession, spec: Spec, pinned: TrainingSet, progress: Callable[[str], None]
-) -> TrainingRows:
+def checked_rows(spark: SparkSession, spec: Spec, pinned: TrainingSet, progress: Progress) -> TrainingRows:
     """Rows by part; a feature that tells the label is refused."""
     progress(f"reading {pinned.table} as known on {pinned.as_of}")
     folder = location(spark, pinned.table.name)

@@ -1,6 +1,5 @@
 """Features that tell the label by themselves: facts from after the prediction, refused before training."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pyarrow.compute
 from sklearn.tree import DecisionTreeClassifier
 
 from lakehouse.errors import LakehouseError
+from lakehouse.progress import Progress, silent
 from ml.data.columns import Columns
 from ml.encoding.arrow import ArrowTable
 from ml.encoding.encode import Floats, column_of, numbers
@@ -28,9 +28,7 @@ _TREE_PIECES = 32
 _PIECE_ROWS = 5
 
 
-def refuse_leaks(
-    spec: Spec, columns: Columns, rows: ArrowTable, progress: Callable[[str], None] = lambda _: None
-) -> None:
+def refuse_leaks(spec: Spec, columns: Columns, rows: ArrowTable, progress: Progress = silent) -> None:
     """Measure each feature alone against the label, and refuse those that tell it.
 
     Args:

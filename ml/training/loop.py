@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lakehouse.errors import LakehouseError
+from lakehouse.progress import Progress
 from ml.encoding.tensors import Batch, EncodedRows
 from ml.evaluation.metrics import metrics
 from ml.spec import TrainingSpec
@@ -151,7 +152,7 @@ def fit(
     train: EncodedRows,
     validation: EncodedRows,
     budget: TrainingSpec,
-    progress: Callable[[str], None],
+    progress: Progress,
     on_epoch: Callable[[Epoch], None],
     on_checkpoint: Callable[[Checkpoint], None] | None = None,
     resume: Checkpoint | None = None,
@@ -205,7 +206,7 @@ def fit(
 class _Pace:
     """Tells now and then how much of a long epoch is done, and how long all the rest takes at its pace."""
 
-    def __init__(self, what: str, steps: int, epochs_after: int, progress: Callable[[str], None]) -> None:
+    def __init__(self, what: str, steps: int, epochs_after: int, progress: Progress) -> None:
         self.what, self.steps, self.epochs_after, self.progress = what, steps, epochs_after, progress
         self.started = self.told = time.monotonic()
         self.done = 0

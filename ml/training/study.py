@@ -13,6 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from lakehouse.errors import LakehouseError
+from lakehouse.progress import Progress, silent
 from ml.evaluation.metrics import METRICS
 from ml.spec import Choices, Spec
 from ml.tracking import runs
@@ -126,7 +127,7 @@ def run_trials(
     encoded: Callable[[str], Encoded],
     deadline: float,
     trials: int | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> None:
     """Try values until time is over, each try a run below the active MLflow run.
 

@@ -15,6 +15,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 from pyspark.sql import SparkSession
 
 from lakehouse.dbt.manifest import DbtModels, current_models
+from lakehouse.progress import Progress, silent
 from lakehouse.settings import PROJECT_ROOT
 from ml.data.training_rows import TrainingRows, scored
 from ml.encoding.arrow import ArrowTable
@@ -81,14 +82,11 @@ class _Trained:
     example: ArrowTable
 
 
-def _say_nothing(_: str) -> None: ...
-
-
 def train(
     spark: SparkSession,
     spec: Spec,
     as_of: date,
-    progress: Callable[[str], None] = _say_nothing,
+    progress: Progress = silent,
     models: DbtModels | None = None,
 ) -> TrainedModel:
     """Train on the published version of the spec's training set, as it was known when a local day began.
@@ -122,7 +120,7 @@ def train_run(
     manifest: Manifest,
     rows: TrainingRows,
     checkpoints: Path,
-    progress: Callable[[str], None],
+    progress: Progress,
     started: float,
 ) -> TrainedModel:
     """Train, log and register the model of the MLflow run that is open, from its logged inputs.
@@ -170,7 +168,7 @@ def _fit(
     manifest: Manifest,
     rows: TrainingRows,
     checkpoints: Path,
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> _Trained:
     spec, pinned = manifest.spec, manifest.pinned
     bundle, fitted = fit_bundle(spec, pinned, rows, progress, _epoch_log(run_id), checkpoints)

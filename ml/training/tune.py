@@ -6,7 +6,6 @@ Trials are kept in a SQLite file of the warehouse, and are nested runs of one ML
 import hashlib
 import json
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
@@ -21,6 +20,7 @@ from pyspark.sql import SparkSession
 from lakehouse.dbt.manifest import DbtModels, current_models
 from lakehouse.engine.state import exclusive, is_locked
 from lakehouse.errors import LakehouseError
+from lakehouse.progress import Progress, silent
 from lakehouse.settings import PROJECT_ROOT, settings
 from ml.data.training_set import TrainingSet
 from ml.evaluation import plots
@@ -67,7 +67,7 @@ def tune(
     minutes: float,
     trials: int | None = None,
     study_name: str | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
     models: DbtModels | None = None,
 ) -> Tuned:
     """Search the space of a spec, or go on with a search of the same spec, date and table version.

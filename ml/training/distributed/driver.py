@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.engine.session import interrupt
 from lakehouse.errors import LakehouseError
+from lakehouse.progress import Progress
 from lakehouse.settings import settings
 from ml.encoding.encode import Encoding
 from ml.encoding.tensors import Tensors
@@ -33,7 +34,7 @@ def fit_on_workers(
     train: Tensors,
     validation: Tensors,
     budget: TrainingSpec,
-    progress: Callable[[str], None],
+    progress: Progress,
     on_epoch: Callable[[Epoch], None],
     checkpoints: Path | None,
 ) -> tuple[Bundle, Fitted]:
@@ -63,9 +64,7 @@ def fit_on_workers(
         return read_result(folder)
 
 
-def _run(
-    folder: Path, workers: int, progress: Callable[[str], None], on_epoch: Callable[[Epoch], None]
-) -> None:
+def _run(folder: Path, workers: int, progress: Progress, on_epoch: Callable[[Epoch], None]) -> None:
     distributor = TorchDistributor(num_processes=workers, local_mode=False, use_gpu=False)
     distributor.logger.setLevel("WARNING")
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="torch-distributor") as pool:

@@ -99,11 +99,30 @@ def _small_files() -> Finding:
     most = next(iter(small_files()), None)
     found = f"at most {most.files}, in {most.name}" if most else "no tables yet"
     return Finding(
-        f"small files ≤ {MOST_SMALL_FILES} a table",
+        f"small files ≤ {MOST_SMALL_FILES} per table",
         most is None or most.files <= MOST_SMALL_FILES,
         found,
         "run `lakehouse maintain`",
     )
+
+
+# What a year adds to: folder below the warehouse → how many MiB it may hold, and what makes room. A day of the
+# graph leaves 2 MiB of history; the others are bounded by what writes them.
+GROWTH = {
+    "dagster/history": (4096, "delete old runs on Dagster's page of runs; what decides stands in Delta"),
+    "dagster/dbt": (1024, "remove the folder: it holds dbt's artifacts of past steps, to look at"),
+    "data_docs": (1024, "remove the folder: the next check writes its pages again"),
+    "engine": (8192, "`lakehouse down`: what a stopped engine left is removed when the next one starts"),
+}
+
+
+def growth(warehouse: Path) -> list[Finding]:
+    """How large each folder is that grows with time, beside what it may hold."""
+    found: list[Finding] = []
+    for name, (most, hint) in GROWTH.items():
+        size = sum(path.lstat().st_size for path in (warehouse / name).rglob("*") if path.is_file()) / 2**20
+        found.append(Finding(f"{name} ≤ {most:,} MiB", size <= most, f"{size:,.0f} MiB", hint))
+    return found
 
 
 def _leftovers() -> Finding:
@@ -123,6 +142,7 @@ def check_machine(config: Settings | None = None) -> list[Finding]:
         _disk(config.warehouse.resolve()),
         _port("Dagster", config.dagster_port, "LAKEHOUSE_DAGSTER_PORT"),
         _port("MLflow", config.mlflow_port, "LAKEHOUSE_MLFLOW_PORT"),
+        _port("Data Docs", config.docs_port, "LAKEHOUSE_DOCS_PORT"),
         *(
             [_port("Spark's UI", config.spark_ui_port, "LAKEHOUSE_SPARK_UI_PORT")]
             if config.spark_ui_port
@@ -132,4 +152,5 @@ def check_machine(config: Settings | None = None) -> list[Finding]:
         _tables(),
         _small_files(),
         _leftovers(),
+        *growth(config.warehouse.resolve()),
     ]

@@ -106,7 +106,7 @@ def _small_files() -> Finding:
     )
 
 
-# What a year adds to: folder below the warehouse → how many MiB it may hold, and what makes room. A day of the
+# What a year adds to: folder below the warehouse → MiB that it may hold, and what makes room. A day of the
 # graph leaves 2 MiB of history; the others are bounded by what writes them.
 GROWTH = {
     "dagster/history": (4096, "delete old runs on Dagster's page of runs; what decides stands in Delta"),

@@ -1,7 +1,7 @@
 """The rows of a training set are read from its files, whatever these are like and however they lie."""
 
 import resource
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,6 +23,27 @@ def test_rows_that_were_not_known_are_not_kept(tmp_path: Path) -> None:
     found = read_rows(folder, of, (*names(columns()), "known_at"))
     assert found.table.num_rows == len(found.order) == 300
     assert set(found.table.column("known_at").to_pylist()) == {known[0]}
+
+
+def test_at_the_instant_itself_a_label_is_known_and_one_that_ends_then_is_not(tmp_path: Path) -> None:
+    instant = pinned(write(tmp_path / "any", some_rows(1))).as_of_at
+    tick = timedelta(microseconds=1)
+    cases = {
+        "row 0": (instant, None, True),
+        "row 1": (instant + tick, None, False),
+        "row 2": (instant - tick, instant, False),
+        "row 3": (instant - tick, instant + tick, True),
+    }
+    rows = some_rows(len(cases))
+    for name, place in (("known_at", 0), ("superseded_at", 1)):
+        values = pa.array([case[place] for case in cases.values()], pa.timestamp("us", "UTC"))
+        rows = rows.set_column(rows.schema.get_field_index(name), name, values)
+    folder = write(tmp_path / "t", rows)
+    of, wanted = pinned(folder), ("id", *names(columns()))
+    known = [name for name, (_, _, is_known) in cases.items() if is_known]
+    assert read_arrow(folder, of, wanted).column("id").to_pylist() == known
+    scanned = pa.concat_tables(scan_arrow(folder, of, wanted, None, END, 64))
+    assert sorted(scanned.column("id").to_pylist()) == known
 
 
 def test_a_column_without_nulls_may_say_so(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def days_to_check(
     known = {day for day in state.days if day is not None} if state is not None and is_same else set[date]()
     noted_rows = state.days if state is not None and is_same else {}
     is_counted = suite.expected_rows is not None
-    lacking = {day for day, bound in bounds.items() if _had(noted_rows, day) < (bound.least or 0)}
+    lacking = lacking_days(bounds, noted_rows)
     changed = None
     if days is not None and last is not None and is_same:
         # A day that upstream says nothing of must not be looked at in vain: it would lack its rows.
@@ -103,6 +103,11 @@ def days_to_check(
         bounds,
         is_counted,
     )
+
+
+def lacking_days(bounds: Mapping[date, Bounds], noted: Mapping[date | None, GateRow]) -> set[date]:
+    """The days that must have more rows, by what stands upstream, than when they were last looked at."""
+    return {day for day, bound in bounds.items() if _had(noted, day) < (bound.least or 0)}
 
 
 def _had(noted: Mapping[date | None, GateRow], day: date) -> float:

@@ -1,9 +1,10 @@
 """How many rows a day lacks, what a build read, and what a failure says."""
 
+import sys
 from datetime import UTC, date, datetime
 
 from expectations.built import Built, as_built
-from expectations.days import Bounds, DaysToCheck
+from expectations.days import Bounds, DaysToCheck, lacking_days
 from expectations.failures import Failure
 from expectations.report import as_json, describe, failures_of
 from expectations.suite import Suite, at_least, between, day_column, not_null, unique
@@ -23,6 +24,23 @@ def test_upstream_bounds_both_sides_and_a_day_that_it_does_not_know_has_none() -
     assert (asked.missing(DAY, 0), asked.missing(DAY, 900), asked.surplus(DAY, 920)) == (900, 0, 6)
     unknown = date(2013, 1, 4)
     assert (asked.missing(unknown, 0), asked.surplus(unknown, 5)) == (0, 0)
+
+
+def test_a_day_is_looked_at_again_when_upstream_has_more_than_it_had_then() -> None:
+    days = [date(2013, 1, number) for number in range(1, 6)]
+    looked_at = {days[0]: 9, days[1]: 10, days[2]: 11, days[3]: None}
+    table = TableVersion("features.t", "id", 12)
+    noted = {day: GateRow(table, day, "s", True, count, "[]", "run", "") for day, count in looked_at.items()}
+    # Of the last day nobody looked; of the one before nobody noted how many rows it had.
+    assert lacking_days({day: Bounds(10, None) for day in days}, noted) == {days[0], days[4]}
+    assert lacking_days({day: Bounds(None, 10) for day in days}, noted) == set()
+
+
+def test_a_bound_below_is_none_for_infinity() -> None:
+    # To Spark, NaN and infinity are greater than every number.
+    bound = at_least("rain", 0)
+    assert bound.kwargs["max_value"] == sys.float_info.max
+    assert str(bound.broken) == f"rain > {sys.float_info.max} or rain < 0"
 
 
 def test_upstream_is_read_as_the_build_read_it() -> None:

@@ -30,7 +30,10 @@ def test_a_day_is_looked_at_again_when_upstream_has_more_than_it_had_then() -> N
     days = [date(2013, 1, number) for number in range(1, 6)]
     looked_at = {days[0]: 9, days[1]: 10, days[2]: 11, days[3]: None}
     table = TableVersion("features.t", "id", 12)
-    noted = {day: GateRow(table, day, "s", True, count, "[]", "run", "") for day, count in looked_at.items()}
+    noted: dict[date | None, GateRow] = {
+        day: GateRow(table, day, "s", True, 0, None, "run", None, row_count=count)
+        for day, count in looked_at.items()
+    }
     # Of the last day nobody looked; of the one before nobody noted how many rows it had.
     assert lacking_days({day: Bounds(10, None) for day in days}, noted) == {days[0], days[4]}
     assert lacking_days({day: Bounds(None, 10) for day in days}, noted) == set()

@@ -78,7 +78,12 @@ def test_the_suite_of_a_training_set_is_what_its_yaml_says() -> None:
         "(flight_id, label_known_at) occurs once",
         "row_count is at most 2400",
         "label_share lies between 0.1 and 0.4",
+        "flight_id is there",
+        "predict_at is there",
     } <= claims
+    # What flight_features was checked for is not checked again, but for keys, days and instants.
+    checked_there = {each.says for each in _expectations(features)}
+    assert {"temperature_f lies between -30 and 120", "carrier_code is there"} <= checked_there - claims
 
 
 def test_every_model_gated_as_a_training_set_has_a_suite() -> None:

@@ -9,7 +9,6 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from typer.testing import CliRunner
 
-from commands import vacuum as vacuum_command
 from commands.app import build
 from lakehouse.delta.pins import Need
 from lakehouse.delta.table import TableVersion, create_table, current_version, location, read_at
@@ -76,8 +75,8 @@ def test_a_table_of_before_is_named_left_alone_and_mended_by_doctor(
     def nothing() -> ModelNeeds:
         return ModelNeeds((), ())
 
-    monkeypatch.setattr(vacuum_command, "vacuum_tables", found)
-    monkeypatch.setattr(vacuum_command, "model_needs", nothing)
+    monkeypatch.setattr("lakehouse.delta.vacuum.vacuum", found)
+    monkeypatch.setattr("ml.provenance.needs.model_needs", nothing)
     answer = CliRunner().invoke(build("vacuum"), ["vacuum", "--dry-run"])
     assert answer.exit_code == 1
     assert f"{name} has delta.deletedFileRetentionDuration" in answer.stdout.replace("\n", " ")

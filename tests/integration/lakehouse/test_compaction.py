@@ -7,7 +7,6 @@ import pytest
 from pyspark.sql import SparkSession
 from typer.testing import CliRunner
 
-from commands import maintain as maintain_command
 from commands.app import build
 from expectations.days import changed_days
 from expectations.suite import day_column
@@ -66,10 +65,12 @@ def test_bronze_is_left_out(spark: SparkSession, crowded: str, schema: str) -> N
 def test_the_command_takes_what_has_too_many(
     spark: SparkSession, crowded: str, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
-    def found() -> list[compaction.SmallFiles]:
-        return [each for each in compaction.crowded() if each.name == crowded]
+    everywhere = compaction.crowded
 
-    monkeypatch.setattr(maintain_command, "crowded", found)
+    def found() -> list[compaction.SmallFiles]:
+        return [each for each in everywhere() if each.name == crowded]
+
+    monkeypatch.setattr(compaction, "crowded", found)
     nothing = CliRunner().invoke(build("maintain"), ["maintain", "--json", *arguments])
     assert (nothing.exit_code, json.loads(nothing.output)) == (0, [])
     assert _files(crowded) == FILES

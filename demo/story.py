@@ -30,12 +30,12 @@ CHAMPION = 'key:"champions/arrival_delay"'
 
 # The story's chapters, with the seconds that each took on two quiet cores: how long is left is told by them.
 HISTORY, FIRST_MODEL = "history: land, build, check, publish", "first model"
-DAYS, BACKFILL = "October 1 to 3, day by day", "October 4 to 31, one backfill"
+DAYS, BACKFILL = "October 1 and 2, day by day", "October 3 to 31, one backfill"
 CORRECTION, PROOF = (
     "a correction of September, and the second model",
     "proof: the first training set, read again",
 )
-CHAPTERS = {HISTORY: 300, FIRST_MODEL: 70, DAYS: 380, BACKFILL: 120, CORRECTION: 200, PROOF: 20}
+CHAPTERS = {HISTORY: 300, FIRST_MODEL: 70, DAYS: 270, BACKFILL: 120, CORRECTION: 200, PROOF: 20}
 
 
 class Audience(Protocol):
@@ -64,7 +64,7 @@ class Calendar:
 
     start: date = date(2013, 1, 1)
     first_day: date = date(2013, 10, 1)
-    backfill: tuple[date, date] = (date(2013, 10, 4), date(2013, 10, 31))
+    backfill: tuple[date, date] = (date(2013, 10, 3), date(2013, 10, 31))
     corrections: date = date(2013, 11, 2)
     live_hour: int = 11
 

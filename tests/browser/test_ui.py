@@ -48,6 +48,7 @@ def links() -> Iterator[dict[str, str]]:
         "LAKEHOUSE_WAREHOUSE": str(WAREHOUSE),
         "LAKEHOUSE_DAGSTER_PORT": str(free_port()),
         "LAKEHOUSE_MLFLOW_PORT": str(free_port()),
+        "LAKEHOUSE_DOCS_PORT": str(free_port()),
     }
     command = [str(Path(sys.executable).with_name("lakehouse")), "dev"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:

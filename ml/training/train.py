@@ -234,6 +234,6 @@ def log_inputs(run_id: str, spec: Spec, manifest: Manifest, code_archive: bytes)
     source = DeltaDatasetSource(
         delta_table_name=f"spark_catalog.{pinned.name}", delta_table_version=pinned.version
     )
-    mlflow.log_input(MetaDataset(source, pinned.name, manifest.content.rows[:_DIGEST]), context="training")
+    mlflow.log_input(MetaDataset(source, str(pinned), manifest.content.rows[:_DIGEST]), context="training")
     runs.log_bytes(run_id, MANIFEST, manifest.to_json().encode())
     runs.log_bytes(run_id, ARCHIVE, code_archive)

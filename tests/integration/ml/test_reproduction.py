@@ -256,4 +256,4 @@ def test_what_became_of_a_pinned_version_is_named(own: Platform) -> None:
     spark.sql(f"drop table {table}")
     assert [found.after for found in pin_differences(spark, pinned)] == ["does not exist"]
     spark.sql(f"create table {table} (id bigint) using delta")
-    assert "recreated" in pin_differences(spark, pinned)[0].found
+    assert "recreated" in pin_differences(spark, pinned)[0].after

@@ -48,8 +48,8 @@ def test_a_training_run_holds_all_it_takes_to_repeat_it(platform: Platform, mode
     assert written["environment"]["packages"]["torch"]
     run = client().get_run(model.run_id)
     (given,) = run.inputs.dataset_inputs
-    assert (given.dataset.name, given.tags[0].value) == (platform.training, "training")
-    assert json.loads(given.dataset.source)["delta_table_version"] == 0
+    assert (given.dataset.name, given.tags[0].value) == (f"{platform.training}@v0", "training")
+    assert json.loads(given.dataset.source)["delta_table_name"] == f"spark_catalog.{platform.training}"
     assert manifest.content.rows.startswith(given.dataset.digest)
     assert run.data.tags["mlflow.source.git.commit"] == manifest.code.commit
     assert run.data.tags["mlflow.note.content"].startswith(manifest.spec.description)

@@ -4,18 +4,16 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from dbt.constants import MANIFEST_FILE_NAME
-from dbt.contracts.graph.manifest import Manifest
 from dbt.flags import get_flags
-from dbt.plugins.contracts import PluginArtifacts
-from dbt.plugins.manager import dbt_hook, dbtPlugin
+from dbt.plugins.manager import dbtPlugin
+from dbt_common.exceptions import DbtRuntimeError
 
 from lakehouse.dbt import inherited_columns
 from lakehouse.dbt.project import FEW_DAYS
 from lakehouse.engine.messages import without_plan
+from lakehouse.errors import LakehouseError
 
 # Commands that never open a connection; for all others the engine is made sure of.
 OFFLINE = {"parse", "list", "ls", "deps", "clean", "init", "serve"}
@@ -31,7 +29,10 @@ class LakehouseEngine(dbtPlugin):
             LakehouseError: it cannot start, or has another fingerprint; dbt shows the message.
         """
         command = str(getattr(get_flags(), "WHICH", ""))
-        if self.project_name != "lakehouse" or command in OFFLINE:
+        if self.project_name != "lakehouse":
+            return
+        _fill_in_columns()
+        if command in OFFLINE:
             return
         # dbt-spark asks each session for Hive's catalog; the engine has it, and warns that it is fixed.
         warnings.filterwarnings("ignore", message="Failed to set spark.sql.catalogImplementation")
@@ -49,13 +50,29 @@ class LakehouseEngine(dbtPlugin):
         if command == "generate":
             _tell_rows_and_bytes()
 
-    @dbt_hook
-    def get_manifest_artifacts(self, manifest: Manifest) -> PluginArtifacts:
-        """Fill in the columns that models leave to others, for this run and in manifest.json."""
-        if not inherited_columns.fill_in(manifest):
-            return {}
-        target = Path(get_flags().TARGET_PATH or "target")
-        return {str(target / MANIFEST_FILE_NAME): manifest.writable_manifest()}
+
+def _fill_in_columns() -> None:
+    """Let each command find the columns that models leave to others, as soon as dbt has parsed.
+
+    dbt has a hook for a manifest that it has written; commands that write none don't call it, as `docs
+    generate`.
+    """
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt.parser.manifest import ManifestLoader
+
+    parse: Callable[..., Manifest] = ManifestLoader.get_full_manifest
+    if parse.__name__ == "filled":
+        return
+
+    def filled(_: type[ManifestLoader], *arguments: Any, **options: Any) -> Manifest:
+        manifest = parse(*arguments, **options)
+        try:
+            inherited_columns.fill_in(manifest)
+        except LakehouseError as error:
+            raise DbtRuntimeError(str(error)) from error
+        return manifest
+
+    setattr(ManifestLoader, "get_full_manifest", classmethod(filled))  # noqa: B010 - a method of its class
 
 
 def _tell_errors_without_plans() -> None:

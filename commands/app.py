@@ -24,7 +24,7 @@ COMMANDS = {
     "status": Entry("commands.engine:status", "What runs, since when, with how much memory."),
     "doctor": Entry("commands.doctor:doctor", "Check what this machine needs, and say what to do."),
     "demo": Entry("commands.demo:demo", "Tell the whole story on real flights."),
-    "dev": Entry("commands.dev:dev", "Open engine, Dagster and MLflow, and print the links."),
+    "dev": Entry("commands.dev:dev", "Open engine, Dagster, MLflow and Data Docs, and print the links."),
     "ingest": Entry("commands.ingest:ingest", "Land deliveries into bronze, each exactly once."),
     "check": Entry("commands.check:check", "Run a gate's expectations and record the result."),
     "release": Entry("commands.release:release", "Publish the tables of a gate that passed."),

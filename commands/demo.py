@@ -14,8 +14,10 @@ EPILOG = "Example: make demo"
 def demo(as_json: AsJson = False) -> None:
     """Tell the story: nine months of flights, a model, a month of scores, a correction, and the proof."""
     from commands.screen import Screen
-    from demo.story import CHAPTERS, tell
+    from demo.story import CHAPTERS, refuse_a_used_warehouse, tell
 
+    # Before the log of an earlier one is replaced.
+    refuse_a_used_warehouse()
     log = settings().warehouse / "demo.log"
     with Screen(CHAPTERS, log) as screen:
         story = tell(screen)

@@ -1,4 +1,4 @@
-"""`lakehouse dev`: the engine and both UIs, until Ctrl-C."""
+"""`lakehouse dev`: the engine and the UIs, until Ctrl-C."""
 
 import os
 import queue
@@ -21,7 +21,7 @@ from lakehouse.engine.ports import is_free
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT, settings
 
-EPILOG = "Example: LAKEHOUSE_DAGSTER_PORT=3001 lakehouse dev"
+EPILOG = "Example: LAKEHOUSE_DAGSTER_PORT=3100 lakehouse dev"
 
 _STOP_SECONDS = 20
 
@@ -31,7 +31,7 @@ _MLFLOW = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 @dataclass
 class Ui:
-    """One of the two UIs: how it is started, and which line of its output says that it is up."""
+    """One of the UIs: how it is started, and which line of its output says that it is up."""
 
     name: str
     port: int
@@ -56,12 +56,15 @@ class _Event:
 
 
 def dev() -> None:
-    """Open engine, Dagster and MLflow on loopback, print the links, and stop all of them on Ctrl-C.
+    """Open engine, Dagster, MLflow and Data Docs on loopback, print the links, and stop all on Ctrl-C.
 
     An engine that ran before is left running, as others may use it; so is one that others use by then.
     """
+    from expectations.docs import site_dir
+
     uis = _uis()
     check_ports(uis)
+    site_dir().mkdir(parents=True, exist_ok=True)
     engine_was_there = server.running() is not None
     progress("engine …")
     engine = server.ensure_engine()
@@ -113,7 +116,13 @@ def check_ports(uis: list[Ui]) -> None:
     Raises:
         LakehouseError: naming the port, what it is for, and the process that has it where that can be seen.
     """
-    for ui in uis:
+    for place, ui in enumerate(uis):
+        for other in uis[:place]:
+            if other.port == ui.port:
+                raise LakehouseError(
+                    f"port {ui.port} is to be {other.name}'s and {ui.name}'s",
+                    f"set {other.variable} or {ui.variable} to another port",
+                )
         if not is_free(ui.port):
             raise LakehouseError(
                 f"port {ui.port}, for {ui.name}, is taken{_holder(ui.port)}",
@@ -138,7 +147,6 @@ def _uis() -> list[Ui]:
     scripts = Path(sys.executable).parent
     store = f"sqlite:///{settings().mlflow_dir / 'mlflow.db'}"
     pages = site_dir()
-    pages.mkdir(parents=True, exist_ok=True)
     dagster_port, mlflow_port = settings().dagster_port, settings().mlflow_port
     return [
         Ui(

@@ -33,10 +33,12 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Follow a score back to model, rows, batches and landing files, and compute it again from them."""
+    model = chosen_spec(spec)
+
     from lakehouse.engine.session import spark_session
     from ml.explanation.explain import explain as explain_score
 
-    found = explain_score(spark_session(), chosen_spec(spec), entity, model_version, prediction, progress)
+    found = explain_score(spark_session(), model, entity, model_version, prediction, progress)
     if as_json:
         print_json(found)
     else:

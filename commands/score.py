@@ -26,6 +26,7 @@ def score(
     days = days_of(date, first, last)
     if days is None:
         raise LakehouseError("there is no day to score", "give --date DAY, or --from DAY --to DAY")
+    model = chosen_spec(spec)
 
     from lakehouse.engine.session import spark_session
     from lakehouse.production import production
@@ -34,7 +35,7 @@ def score(
 
     alias = alias or CHAMPION
     with production(f"lakehouse score {days[0]}", progress):
-        done = score_days(spark_session(), chosen_spec(spec), *days, alias, progress)
+        done = score_days(spark_session(), model, *days, alias, progress)
     if as_json:
         print_json(done)
         return
@@ -46,7 +47,7 @@ def score(
             "scored": done.rows_scored,
             "new rows": done.rows_written,
             "not due yet": "unknown" if done.not_due is None else done.not_due,
-            **({"note": "nothing was delivered for these days"} if is_empty else {}),
+            **({"note": "no row of these days: are they built and published?"} if is_empty else {}),
             "features": done.features,
             "table": done.table_version,
             "seconds": round(done.seconds, 1),

@@ -40,12 +40,20 @@ class Screen:
         sys.stdout.flush()
         sys.stderr.flush()
         self._streams = (os.dup(1), os.dup(2))
-        self._console = Console(file=os.fdopen(os.dup(1), "w"), highlight=False)
+        # On standard error, as all progress: standard output is the result alone.
+        self._console = Console(file=os.fdopen(os.dup(2), "w"), highlight=False)
         log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
-        self._live = Live(get_renderable=self._draw, console=self._console, refresh_per_second=2)
+        self._live = Live(
+            get_renderable=self._draw,
+            console=self._console,
+            refresh_per_second=2,
+            # What this process prints belongs into the log, too.
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         if self._console.is_terminal:
             self._live.start()
         else:
@@ -54,14 +62,16 @@ class Screen:
 
     def __exit__(self, *_: object) -> None:
         self._end_chapter()
-        if self._console.is_terminal:
-            self._live.stop()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number, kept in enumerate(self._streams, 1):
-            os.dup2(kept, number)
-            os.close(kept)
-        self._console.file.close()
+        try:
+            if self._console.is_terminal:
+                self._live.stop()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, kept in enumerate(self._streams, 1):
+                os.dup2(kept, number)
+                os.close(kept)
+            self._console.file.close()
 
     def chapter(self, name: str) -> None:
         """A chapter begins, and the one before it ends."""
@@ -95,12 +105,14 @@ class Screen:
             else:
                 about = Text(f"about {_minutes(expected * self._pace())}", "dim")
                 chapters.add_row("·", Text(name, "dim"), about)
-        done = sum(self._took.values()) + (elapsed if self._current else 0)
-        left = seconds_left(self._expected, self._took, self._current, elapsed)
+        # The chapters go on meanwhile, in another thread.
+        took = dict(self._took)
+        done = sum(took.values()) + (elapsed if self._current else 0)
+        left = seconds_left(self._expected, took, self._current, elapsed)
         progress = Table.grid(padding=(0, 2))
         bar = ProgressBar(total=max(done + left, 1), completed=done, width=40)
         progress.add_row(bar, f"{_minutes(done)}, about {_minutes(left)} left")
-        said = [Text(line, overflow="ellipsis", no_wrap=True) for line in self._said]
+        said = [Text(line, overflow="ellipsis", no_wrap=True) for line in list(self._said)]
         doing = Text(last_line(self._log), "dim", overflow="ellipsis", no_wrap=True)
         log = Text(f"log: {self._log}", "dim", overflow="fold")
         return Group(chapters, "", progress, "", *said, doing, log)
@@ -123,10 +135,13 @@ def seconds_left(
 
 
 def last_line(path: Path) -> str:
-    """The last line of a file that says something."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _TAIL))
-        lines = file.read().decode("utf-8", "replace").splitlines()
+    """The last line of a file that says something; nothing of a file that is gone."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return ""
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 

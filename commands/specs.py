@@ -24,8 +24,11 @@ def chosen_spec(name: str | None) -> "Spec":
 
     if name is None:
         names = spec_names()
-        if len(names) != 1:
-            known = f"they are {', '.join(names)}" if names else "there is none: docs/models.md"
-            raise LakehouseError("--spec is missing: there is more than one model in ml/specs", known)
+        if not names:
+            raise LakehouseError("there is no model in ml/specs", "docs/models.md says how to add one")
+        if len(names) > 1:
+            raise LakehouseError(
+                "--spec is missing: there is more than one model in ml/specs", f"they are {', '.join(names)}"
+            )
         name = names[0]
     return load_spec(name)

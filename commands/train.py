@@ -29,6 +29,7 @@ def train(
         raise LakehouseError("--resume takes spec and date from the run", "give it alone")
     if resume is None and as_of is None:
         raise LakehouseError("there is nothing to train as of", "give --as-of DATE, or --resume RUN_ID")
+    model = None if as_of is None else chosen_spec(spec)
 
     from lakehouse.engine.session import spark_session
     from ml.reproduction.resume import resume as resume_run
@@ -37,8 +38,8 @@ def train(
     if resume is not None:
         trained = resume_run(spark_session(), resume, progress)
     else:
-        assert as_of is not None  # noqa: S101 - refused above
-        trained = train_model(spark_session(), chosen_spec(spec), as_of.date(), progress)
+        assert as_of is not None and model is not None  # noqa: S101 - refused above
+        trained = train_model(spark_session(), model, as_of.date(), progress)
     result = {
         "run_id": trained.run_id,
         "model": trained.model_name,

@@ -33,10 +33,12 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Search the spec's space on validation rows only, and print what to put into the spec."""
+    model = chosen_spec(spec)
+
     from lakehouse.engine.session import spark_session
     from ml.training.tune import tune as search
 
-    tuned = search(spark_session(), chosen_spec(spec), as_of.date(), minutes, trials, study, progress)
+    tuned = search(spark_session(), model, as_of.date(), minutes, trials, study, progress)
     if as_json:
         print_json(asdict(tuned) | {"best": tuned.best})
         return

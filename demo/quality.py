@@ -64,6 +64,6 @@ def served_quality(spark: SparkSession, version: str, start: date, end: date) ->
         version,
         row["flights"],
         row["late"] / row["flights"],
-        row["auc"],
+        float("nan") if row["auc"] is None else row["auc"],
         **{name: row[name] for name in _MEASURED},
     )

@@ -97,7 +97,7 @@ def tell(audience: Audience, calendar: Calendar | None = None) -> Story:
         LakehouseError: the warehouse has been through the story already, or a step failed.
     """
     days = calendar or Calendar()
-    _refuse_a_used_warehouse()
+    refuse_a_used_warehouse()
     say = audience.say
     with Meter(settings().engine_dir, audience.chapter) as meter:
         with meter.chapter(HISTORY):
@@ -140,7 +140,12 @@ def tell(audience: Audience, calendar: Calendar | None = None) -> Story:
     )
 
 
-def _refuse_a_used_warehouse() -> None:
+def refuse_a_used_warehouse() -> None:
+    """The story is told once.
+
+    Raises:
+        LakehouseError: this warehouse has models already.
+    """
     if settings().mlflow_dir.exists():
         raise LakehouseError(
             f"{settings().warehouse} has been through the story, or has models of its own",

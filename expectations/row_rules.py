@@ -23,7 +23,7 @@ def row_rules(table: str) -> dict[str, str]:
 
 
 def accepted_sql(table: str) -> list[str]:
-    """The conditions under which staging accepts a row of a source table; none of any other table."""
+    """The row rules of a source table as conditions that a row meets or not; none of any other table."""
     return [f"coalesce({sql}, false)" for sql in _declared().get(table, {}).values()]
 
 

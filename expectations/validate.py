@@ -58,7 +58,7 @@ class Validation:
 def checked_rows(
     spark: SparkSession, suite: Suite, version: TableVersion, days: Sequence[date] | None
 ) -> DataFrame:
-    """The rows per check looks at: of a version, on the days asked for (all when None).
+    """The rows a check looks at: of a version, on the days asked for (all when None).
 
     Adds a boolean column for each rule that is not quarantined, and `row_key`, the row's key as JSON.
 

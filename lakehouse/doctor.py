@@ -1,8 +1,10 @@
 """What a machine must have: each need checked by name, with what to do (`lakehouse doctor`)."""
 
+import os
 import platform
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,9 +122,19 @@ def growth(warehouse: Path) -> list[Finding]:
     """How large each folder is that grows with time, beside what it may hold."""
     found: list[Finding] = []
     for name, (most, hint) in GROWTH.items():
-        size = sum(path.lstat().st_size for path in (warehouse / name).rglob("*") if path.is_file()) / 2**20
+        size = _size(warehouse / name) / 2**20
         found.append(Finding(f"{name} ≤ {most:,} MiB", size <= most, f"{size:,.0f} MiB", hint))
     return found
+
+
+def _size(folder: Path) -> int:
+    """Bytes of a folder's files; those that go away meanwhile count as nothing."""
+    size = 0
+    for where, _, files in os.walk(folder):
+        for name in files:
+            with suppress(FileNotFoundError):
+                size += (Path(where) / name).lstat().st_size
+    return size
 
 
 def _leftovers() -> Finding:

@@ -241,9 +241,12 @@ def load_spec(name: str, folder: Path = SPECS_DIR) -> Spec:
         raise LakehouseError(
             f"there is no spec {name!r} in {folder}", f"known: {', '.join(spec_names(folder)) or 'none'}"
         )
+    zone = project_vars().get("time_zone")
     try:
-        declared = yaml.safe_load(path.read_text(encoding="utf-8"))
-        spec = Spec.model_validate({"time_zone": project_vars().get("time_zone"), **declared})
+        declared: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if isinstance(declared, dict):
+            declared = {"time_zone": zone, **declared}
+        spec = Spec.model_validate(declared)
     except yaml.YAMLError as error:
         raise LakehouseError(f"{path} is not YAML: {error}") from error
     except ValidationError as error:

@@ -30,7 +30,7 @@ from orchestration.table_metadata import table_metadata
 FULL_REFRESH_TAG = "lakehouse/full_refresh"
 # Steps of the graph whose dbt artifacts stay, to look at: about three weeks of days.
 KEPT_STEPS = 60
-# A run of fewer days than these is a short one.
+# A run that is asked for no more days than these is a short one.
 SHORT_DAYS = 8
 # What is a Delta table.
 _TABLES = ("incremental", "table", "snapshot", "seed")

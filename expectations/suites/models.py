@@ -34,6 +34,7 @@ from expectations.suite import (
     one_of,
     unique,
 )
+from expectations.suites.bronze import superseded
 from lakehouse.dbt.graph import Node, event_date, table_of
 from lakehouse.dbt.inherited_columns import KEY as COLUMNS_FROM
 from lakehouse.dbt.manifest import DbtModels, current_models, meta_of, roles_of, times_of_rows
@@ -69,6 +70,7 @@ def _suite(gate: Gate, node: Node, models: DbtModels) -> Suite:
     entity = tuple(name for name, role in roles_of(node).items() if role == "entity") or key
     measures, of_measures = _measures(meta.get("measures", {}))
     daily = [*(at_most("row_count", most) for most in _listed(meta.get("rows_per_day"))), *of_measures]
+    required = {*key, *(labels or ())[:2], *(entity if labels else ())}
     rules = {str(name): str(sql) for name, sql in meta.get("row_rules", {}).items()}
     whole = None
     if labels is not None:
@@ -85,7 +87,7 @@ def _suite(gate: Gate, node: Node, models: DbtModels) -> Suite:
         gate=gate,
         key=key,
         day=day_column(event_date(node)),
-        rows=(*_of_columns(node, _checked_upstream(node, models)), unique(*key)),
+        rows=(*_of_columns(node, _checked_upstream(node, models), required), unique(*key)),
         rules=rules | _no_leak(node),
         daily=Profile(measures, tuple(daily)) if daily else None,
         whole=whole,
@@ -95,20 +97,26 @@ def _suite(gate: Gate, node: Node, models: DbtModels) -> Suite:
 
 
 def _checked_upstream(node: Node, models: DbtModels) -> set[str]:
-    """Columns that are another model's (`columns_from`), but for those that say which rows these are."""
+    """Columns as another gated model has them (`columns_from`), but for those that name the rows."""
     said = meta_of(node).get(COLUMNS_FROM)
     if said is None:
         return set()
     other = models.node(str(said["model"] if isinstance(said, Mapping) else said))
-    roles = roles_of(other)
-    return {name for name in other["columns"] if roles.get(name) not in _ROW_ROLES}
+    if "gate" not in meta_of(other):
+        return set()
+    roles, own = roles_of(other), node["columns"]
+    return {
+        name
+        for name, column in other["columns"].items()
+        if own.get(name) == column and roles.get(name) not in _ROW_ROLES
+    }
 
 
-def _of_columns(node: Node, left_out: set[str]) -> Iterable[Expectation]:
+def _of_columns(node: Node, left_out: set[str], required: Iterable[str]) -> Iterable[Expectation]:
     for name, column in node["columns"].items():
         if name in left_out:
             continue
-        if any(each["type"] == "not_null" for each in column["constraints"]):
+        if name in required or any(each["type"] == "not_null" for each in column["constraints"]):
             yield from not_null(name)
         meta = meta_of(column)
         if "range" in meta:
@@ -163,6 +171,9 @@ def _expected(meta: Mapping[str, Any], rows: str) -> ExpectedRows | None:
         return ExpectedRows(str(declared["sql"]), says, rows)
     upstream = str(declared["from"])
     conditions = [*_listed(declared.get("where")), *accepted_sql(upstream)]
+    schema, _, source = upstream.partition(".")
+    if schema == "bronze":
+        conditions.append(f"_batch_id not in ({superseded(source, '{bronze.deliveries}')})")
     where = " and ".join(f"({each})" for each in conditions) or "true"
     sql = f"""
     select

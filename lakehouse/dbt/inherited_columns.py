@@ -6,7 +6,8 @@ A model says it in its meta, and lists its own columns only:
     columns_from: {model: flight_features, columns: [flight_id, …]} some of them
 
 What it lists itself stays as it says. They are filled in when dbt has parsed the project, so that contracts,
-comments, tests, `manifest.json` and all that reads it find them as if they stood in the YAML.
+comments, `manifest.json` and all that reads it find them as if they stood in the YAML; tests of columns stay
+with the model that lists them.
 """
 
 from collections.abc import Mapping, MutableMapping
@@ -42,12 +43,13 @@ def fill_in(manifest: "Manifest") -> bool:
 
 
 def _add(reader: str, own: MutableMapping[str, Any], said: Any, models: Mapping[str, Any]) -> None:
-    name = str(said["model"] if isinstance(said, Mapping) else said)
+    some: Mapping[str, Any] = said if isinstance(said, Mapping) else {"model": said}
+    name = str(some.get("model"))
     other = models.get(name)
     if other is None or KEY in other.config.meta:
         wrong = "is not a model" if other is None else f"has {KEY} itself"
         raise LakehouseError(f"{reader}: {KEY} names {name}, which {wrong}", "name the model that lists them")
-    wanted: list[str] = list(said["columns"] if isinstance(said, Mapping) else other.columns)
+    wanted: list[str] = list(some.get("columns") or other.columns)
     missing = [column for column in wanted if column not in other.columns]
     if missing:
         raise LakehouseError(

@@ -134,15 +134,25 @@ class DbtModels:
         return {name: meta_of(column) for name, column in columns.items()}
 
     def grain(self, model: str) -> tuple[str, ...]:
-        """The columns that name a row, as its test `unique_combination` or `unique` has them; else none."""
+        """The columns that name a row, as its test `unique_combination` or else `unique` has them; else none.
+
+        A test that looks at some rows only says nothing of the others.
+        """
+        found: dict[str, tuple[str, ...]] = {}
         for test in self.manifest["nodes"].values():
             named = test.get("test_metadata") or {}
-            if test.get("attached_node") and self.manifest["nodes"][test["attached_node"]]["name"] == model:
-                if named.get("name") == "unique_combination":
-                    return tuple(named["kwargs"]["columns"])
-                if named.get("name") == "unique":
-                    return (named["kwargs"]["column_name"],)
-        return ()
+            tested = self.manifest["nodes"].get(test.get("attached_node"))
+            if (
+                tested is None
+                or tested["name"] != model
+                or test["config"].get("where") not in (None, "built_days")
+            ):
+                continue
+            if named.get("name") == "unique_combination":
+                found.setdefault("unique_combination", tuple(named["kwargs"]["columns"]))
+            if named.get("name") == "unique":
+                found.setdefault("unique", (named["kwargs"]["column_name"],))
+        return found.get("unique_combination") or found.get("unique") or ()
 
     @staticmethod
     def _parents(node: Mapping[str, Any]) -> list[str]:

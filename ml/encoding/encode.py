@@ -140,7 +140,7 @@ def encode(encoding: Encoding, rows: ArrowRows, made: Numbers | None = None) -> 
 
     Args:
         made: the numeric features of the rows, if they were made already; if they are not the encoding's, in
-            its order, they are recreated.
+            its order, they are made again.
 
     Returns:
         numeric features `(rows, numeric)`, NaN where missing; codes `(rows, categorical + crosses)`. Both lie
@@ -170,6 +170,10 @@ def _put(how: Callable[[ArrowColumn, npt.NDArray[Any]], None], column: Any, into
 def _put_numbers(name: str, column: ArrowColumn, into: Floats) -> None:
     """Each value is touched once; Arrow would copy it for its type, for its NULLs and into its place."""
     kind = column.type
+    if pa.types.is_null(kind):
+        # A frame's column without any value has no type.
+        into[:] = np.nan
+        return
     if pa.types.is_boolean(kind):
         column = column.cast(pa.int8())
     elif pa.types.is_decimal(kind):

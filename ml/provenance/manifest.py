@@ -2,8 +2,9 @@
 
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from lakehouse.delta.content_hash import HASH_VERSION, ContentHash
 from lakehouse.delta.table import TableVersion
@@ -15,7 +16,9 @@ from ml.spec import Spec
 from ml.tracking.runs import MANIFEST, artifact
 
 # Raised when a reader of older manifests would go wrong; readers refuse what they don't know.
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 1
+# Fields of a spec that had no part in what was trained.
+_FORMER = frozenset({"baseline_column", "scoring_model"})
 
 
 class _Part(BaseModel):
@@ -98,6 +101,14 @@ class Manifest(_Part):
     code: Code
     environment: Environment
 
+    @field_validator("spec", mode="before")
+    @classmethod
+    def _without_former_fields(cls, spec: Any) -> Any:
+        """A run of any age is held and reproduced; what its spec said of things that are gone is left."""
+        if not isinstance(spec, dict):
+            return spec
+        return {key: each for key, each in spec.items() if key not in _FORMER}
+
     @property
     def pinned(self) -> TrainingSet:
         """The rows this manifest is about, to be read again."""
@@ -139,6 +150,6 @@ def _known_protocol(text: str, path: Path) -> str:
     if found != PROTOCOL_VERSION:
         raise LakehouseError(
             f"{path} has protocol {found}, this code knows {PROTOCOL_VERSION}",
-            "reproduce it with the code that trained it, which its run keeps as code.tar.gz",
+            "reproduce it with newer code",
         )
     return text

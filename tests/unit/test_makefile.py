@@ -34,6 +34,19 @@ def _make(clone: Path, *arguments: str, said: str = "") -> subprocess.CompletedP
     )
 
 
+def test_each_slow_test_has_its_day_in_ci() -> None:
+    script = (PROJECT_ROOT / ".ci" / "run").read_text()
+    script = script.replace("$slow", "tests/integration/dbt").replace("$faults", "tests/faults")
+    shared = [word.strip('"') for word in script.split() if word.strip('"').startswith("tests/")]
+    slow = [
+        str(path.relative_to(PROJECT_ROOT))
+        for path in (PROJECT_ROOT / "tests").rglob("test_*.py")
+        if "mark.slow" in path.read_text() and path != Path(__file__)
+    ]
+    assert len(slow) > 25
+    assert [path for path in sorted(slow) if not path.startswith(tuple(shared))] == []
+
+
 def test_clean_leaves_the_data(clone: Path) -> None:
     assert _make(clone, "clean").returncode == 0
     assert (clone / "warehouse" / "tables" / "file").exists()

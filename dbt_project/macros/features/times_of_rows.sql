@@ -1,16 +1,15 @@
-{#- The columns of a model whose meta says whose row's time they hold (`row_of`). -#}
-{% macro times_of_rows(relation) -%}
+{#- The columns of the model that a test is about whose meta says whose row's time they hold (`row_of`). -#}
+{% macro times_of_rows() -%}
   {%- set times = [] -%}
   {%- if execute -%}
-    {%- for node in graph.nodes.values()
-        if node.resource_type == 'model' and node.schema == relation.schema and node.alias == relation.identifier -%}
-      {%- for column in node.columns.values() if column.meta.get('row_of') -%}
-        {%- do times.append(column.name) -%}
-      {%- endfor -%}
+    {#- In a macro `model` is the node of the test. Its relation may be another schema's (--defer). -#}
+    {%- set tested = graph.nodes[model.attached_node] -%}
+    {%- for column in tested.columns.values() if column.meta.get('row_of') -%}
+      {%- do times.append(column.name) -%}
     {%- endfor -%}
     {%- if not times -%}
       {%- do exceptions.raise_compiler_error(
-          'known_by: no column of ' ~ relation ~ ' says in its meta whose row it is the time of (row_of); or give times') -%}
+          'known_by: no column of ' ~ tested.name ~ ' says in its meta whose row it is the time of (row_of); or give times') -%}
     {%- endif -%}
   {%- endif -%}
   {%- do return(times) -%}

@@ -7,7 +7,7 @@
     times: the columns of the stored times; by default those whose meta says whose row's time they are (`row_of`).
 -#}
 {% test known_by(model, column_name, times=none) %}
-{%- set times = times or times_of_rows(model) %}
+{%- set times = times or times_of_rows() %}
 select
     {{ column_name }},
     {{ times | join(',\n    ') }}

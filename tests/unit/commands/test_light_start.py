@@ -47,6 +47,10 @@ def test_help_and_wrong_usage_load_no_library(command: str) -> None:
     ("arguments", "said"),
     [
         (["train"], "there is nothing to train as of"),
+        (["train", "--as-of", "2013-10-01"], "--spec is missing: there is more than one model"),
+        (["tune", "--as-of", "2013-10-01"], "they are arrival_delay, cancellation"),
+        (["explain", "--entity", "AA"], "--spec is missing"),
+        (["score", "--date", "2013-10-01"], "--spec is missing"),
         (["score"], "there is no day to score"),
         (
             ["score", "--from", "2013-10-02", "--to", "2013-10-01"],

@@ -1,5 +1,6 @@
 """What grows with time is told with its bound, before a disk is full."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,21 @@ def test_a_folder_past_its_bound_is_named_with_what_makes_room(
         "small ≤ 1 MiB": True, "large ≤ 1 MiB": False, "none ≤ 1 MiB": True,
     }  # fmt: skip
     assert found["large ≤ 1 MiB"].hint == "sweep"
+
+
+def test_a_file_that_goes_away_meanwhile_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "engine").mkdir()
+    for number in range(3):
+        (tmp_path / "engine" / f"{number}").write_bytes(bytes(2**20))
+    real = Path.lstat
+
+    def first_goes(path: Path) -> os.stat_result:
+        if path.name == "1":
+            path.unlink(missing_ok=True)
+        return real(path)
+
+    monkeypatch.setattr(Path, "lstat", first_goes)
+    (engine,) = (each for each in doctor.growth(tmp_path) if each.what.startswith("engine"))
+    assert engine.found == "2 MiB"

@@ -20,11 +20,18 @@ observations as (
     select * from {{ days_of('stg_observations') }}
 ),
 
--- As first reported: what a correction says later was not known in the morning.
-first_reports as (
-    select *
+-- As reported by the morning after: what a correction says later was not known then.
+reports as (
+    select
+        *,
+        row_number() over (partition by station, observed_on order by known_at desc) as report_number
     from observations
     where known_date = date_add(observed_on, 1)
+),
+
+last_reports as (
+    select * from reports
+    where report_number = 1
 ),
 
 -- Decimals, so that the order of adding does not matter.
@@ -33,11 +40,15 @@ with_week as (
         *,
         sum(cast(precipitation_mm as decimal(10, 1))) over week_to_yesterday as precipitation_7d,
         count_if(precipitation_mm > 0) over week_to_yesterday as rainy_days_7d,
-        lag(temperature_max_c) over (partition by station order by observed_on) as temperature_max_before_c
-    from first_reports
-    window week_to_yesterday as (
-        partition by station order by unix_date(observed_on) range between 6 preceding and current row
-    )
+        max(temperature_max_c) over day_before as temperature_max_before_c
+    from last_reports
+    window
+        week_to_yesterday as (
+            partition by station order by unix_date(observed_on) range between 6 preceding and current row
+        ),
+        day_before as (
+            partition by station order by unix_date(observed_on) range between 1 preceding and 1 preceding
+        )
 )
 
 select

@@ -142,11 +142,8 @@ class DbtModels:
         for test in self.manifest["nodes"].values():
             named = test.get("test_metadata") or {}
             tested = self.manifest["nodes"].get(test.get("attached_node"))
-            if (
-                tested is None
-                or tested["name"] != model
-                or test["config"].get("where") not in (None, "built_days")
-            ):
+            whole = test.get("config", {}).get("where") in (None, "built_days")
+            if tested is None or tested["name"] != model or not whole:
                 continue
             if named.get("name") == "unique_combination":
                 found.setdefault("unique_combination", tuple(named["kwargs"]["columns"]))

@@ -1,6 +1,7 @@
 """The declared suites fit Great Expectations, the sources and the models they are about."""
 
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,8 @@ from expectations.suite import (
     within_days,
 )
 from expectations.suites import suites_of
-from lakehouse.dbt.manifest import manifest
+from expectations.suites.models import _suite
+from lakehouse.dbt.manifest import DbtModels, manifest
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
 
@@ -134,3 +136,41 @@ def test_files_are_skipped_by_stored_columns(day, expected) -> None:
 
 def test_no_days_are_no_rows() -> None:
     assert within_days(day_column("d"), []) == "false"
+
+
+def test_a_training_set_is_checked_itself_for_what_nobody_checked_before() -> None:
+    def node(name: str, columns: dict[str, Any], **meta: Any) -> dict[str, Any]:
+        declared = {
+            column: {"name": column, "constraints": [], "config": {"meta": of_column}}
+            for column, of_column in columns.items()
+        }
+        return {
+            "name": name, "resource_type": "model", "schema": "s", "alias": name, "columns": declared,
+            "config": {"meta": meta, "materialized": "incremental", "event_date": "day"},
+            "patch_path": None, "depends_on": {"nodes": []},
+        }  # fmt: skip
+
+    features = {
+        "id": {"role": "entity"}, "day": {"role": "partition"}, "at": {"role": "event_time"},
+        "x": {"role": "numeric", "range": [0, 1]}, "y": {"role": "numeric", "range": [0, 1]},
+    }  # fmt: skip
+    labels = {"late": {"role": "label"}, "known": {"role": "label_time"}, "ends": {"role": "label_end"}}
+    # Its own y is not the features' y.
+    own = features | labels | {"y": {"role": "numeric", "range": [0, 2]}}
+    test = {
+        "resource_type": "test", "name": "u", "attached_node": "model.p.set",
+        "test_metadata": {"name": "unique_combination", "kwargs": {"columns": ["id", "known"]}},
+    }  # fmt: skip
+
+    def claims(gate: dict[str, str]) -> set[str]:
+        nodes = {
+            "model.p.f": node("f", features, **gate),
+            "model.p.set": node("set", own, gate="training", columns_from="f"),
+            "test.p.u": test,
+        }
+        models = DbtModels({"nodes": nodes, "sources": {}})
+        return {each.says for each in _suite("training", models.node("set"), models).row_expectations}
+
+    gated, ungated = claims({"gate": "features"}), claims({})
+    assert {"id is there", "late is there", "known is there", "y lies between 0 and 2"} <= gated
+    assert ungated - gated == {"x lies between 0 and 1"}

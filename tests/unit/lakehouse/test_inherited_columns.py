@@ -1,5 +1,7 @@
 """What a model's YAML leaves to another model's stands there alone, and is found everywhere."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,6 +9,7 @@ import pytest
 
 from lakehouse.dbt.inherited_columns import fill_in
 from lakehouse.dbt.manifest import current_models
+from lakehouse.dbt.project import run_dbt
 from lakehouse.errors import LakehouseError
 
 TEXTS = {"id": "Key", "x": "A number", "y": "Another one"}
@@ -66,3 +69,17 @@ def test_the_shipped_training_set_has_its_features_texts_types_and_roles() -> No
     assert list(training)[len(features) :] == [
         "is_late_15", "label_known_at", "label_superseded_at", "arr_delay_minutes",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [[], ["--no-write-json"]])
+def test_every_command_of_dbt_finds_them(tmp_path: Path, options: list[str]) -> None:
+    """Also one that writes no manifest, as `docs generate`."""
+    listed = run_dbt(
+        [*options, "--quiet", "ls", "--select", "flight_training_set", "--resource-type", "model",
+         "--output", "json", "--output-keys", "columns"],
+        target_path=tmp_path,
+    ).output  # fmt: skip
+    (line,) = [line for line in listed.splitlines() if line.startswith("{")]
+    columns = json.loads(line)["columns"]
+    assert len(columns) > 170
+    assert columns["flight_code"]["description"].startswith("Carrier and flight number")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.errors import LakehouseError
-from ml.encoding.encode import MISSING, UNSEEN, Cross, Encoding, encode
+from ml.encoding.encode import MISSING, UNSEEN, Cross, Encoding, encode, numbers
 from ml.encoding.fit import ByDay, fit_encoding
 
 ROWS = pa.table(
@@ -221,3 +221,10 @@ def test_what_cannot_be_encoded_is_refused_by_name(rows: pa.Table, message: str)
 def test_a_cross_of_an_unknown_feature_is_refused() -> None:
     with pytest.raises(LakehouseError, match="seats is not a categorical feature"):
         fitted(crosses=[("origin", "seats")])
+
+
+def test_a_column_without_any_value_is_missing_and_not_refused() -> None:
+    # As a frame of one row has it, whose only value is NULL.
+    rows = pa.table({"x": pa.nulls(2), "y": pa.array([1.5, None])})
+    assert np.isnan(numbers(rows, "x")).tolist() == [True, True]
+    assert np.isnan(numbers(rows, "y")).tolist() == [False, True]

@@ -56,6 +56,7 @@ select
     with_week.known_date as forecast_date,
     with_week.station,
     {{ start_of_day('with_week.known_date') }} + interval 6 hours as predict_at,
+    with_week.observed_on,
     with_week.known_at as weather_known_at,
     month(with_week.known_date) as month_of_year,
     with_week.precipitation_mm as precipitation_1d_mm,

@@ -1,12 +1,15 @@
 """Data Docs: what each check found, as pages that a person opens in a browser."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+from urllib.parse import unquote, urlparse
 
+from expectations.pages import Listed, without_network, write_index
 from expectations.suite import Expectation, Suite
 from expectations.validate import Validation
 from lakehouse.delta.table import TableVersion
@@ -19,9 +22,9 @@ if TYPE_CHECKING:
     from great_expectations.data_context.data_context.abstract_data_context import AbstractDataContext
     from great_expectations.data_context.types.resource_identifiers import ValidationResultIdentifier
 
-# Older results leave the pages (never `lakehouse.gate_results`): the index is rendered anew at each check.
+# Older results leave the pages (never `lakehouse.gate_results`): the list is written again at each check.
 KEPT_RESULTS = 300
-SITE = "local_site"
+SITE, RESULTS = "local_site", "results"
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,14 @@ def context() -> "AbstractDataContext":
     }
     defaults.stores["validation_results_store"] = {
         "class_name": "ValidationResultsStore",
-        "store_backend": {**files("results"), "filepath_suffix": ".json"},
+        "store_backend": {**files(RESULTS), "filepath_suffix": ".json"},
     }
     defaults.data_docs_sites = {
         SITE: {
             "class_name": "SiteBuilder",
             "show_how_to_buttons": False,
             "store_backend": files("site"),
+            # It wants to write a first page; `expectations.pages` replaces it.
             "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
             "site_section_builders": {"profiling": "none"},
         }
@@ -122,7 +126,30 @@ def write_pages(context: "AbstractDataContext", pages: Sequence[Page], run_id: s
     # GX takes both kinds, but says either.
     shown = cast("list[ValidationResultIdentifier]", [*results, *suites])
     context.build_data_docs(site_names=[SITE], resource_identifiers=shown)
+    for key in shown:
+        without_network(_path(context, key))
+    kept = cast("list[ValidationResultIdentifier]", context.validation_results_store.list_keys())
+    write_index(site_dir(), [_listed(key) for key in kept])
     return [_url(context, key) for key in results]
+
+
+def _listed(key: "ValidationResultIdentifier") -> Listed:
+    # As GX lays results and pages out; its own reading of 300 results takes seconds.
+    parts = Path(*key.to_tuple())
+    stored = json.loads((settings().data_docs_dir / RESULTS / f"{parts}.json").read_bytes())
+    return Listed(
+        page=f"validations/{parts}.html",
+        suite=str(key.expectation_suite_identifier.name),
+        version=str(key.batch_identifier),
+        run=str(key.run_id.run_name),
+        checked_at=key.run_id.run_time,
+        passed=bool(stored["success"]),
+    )
+
+
+def _path(context: "AbstractDataContext", key: "ValidationResultIdentifier") -> Path:
+    found = context.get_docs_sites_urls(resource_identifier=key, site_name=SITE)
+    return Path(unquote(urlparse(str(found[0]["site_url"])).path))
 
 
 def _gx_suite(suite: Suite) -> "ExpectationSuite":

@@ -1,5 +1,6 @@
 """What a failed check stops and says, what a release publishes, and what a person may let through."""
 
+import re
 from datetime import date
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -57,7 +58,13 @@ def test_failing_rows_are_named_by_key_in_the_message_and_in_data_docs(spark, wr
     page = Path(unquote(urlparse(result.docs_url).path)).read_text()
     assert "AA3" in page
     assert "9999" in page
-    assert suite.table.partition(".")[2] in (docs.site_dir() / "index.html").read_text()
+    first = (docs.site_dir() / "index.html").read_text()
+    listed = re.search(rf"FAILED</td><td><a href='([^']+)'>{suite.table}</a>", first)
+    assert listed is not None and (docs.site_dir() / listed[1]).read_text() == page
+    # Nothing is loaded from elsewhere: neither styles nor what tells others of a look.
+    loaded = re.compile(r"""(?:src|href)=["']https?://|url\(["']?https?://|newsletter""")
+    for path in docs.site_dir().rglob("*.html"):
+        assert loaded.search(path.read_text()) is None, path
 
 
 def test_tables_that_are_checked_side_by_side_get_their_own_results(spark, write, gated) -> None:

@@ -2,8 +2,9 @@
 
 import os
 import sys
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import yaml
@@ -14,6 +15,7 @@ from dagster._core.remote_origin import (
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from lakehouse.settings import PROJECT_ROOT, settings
@@ -60,8 +62,13 @@ def as_in_the_ui(instance: dg.DagsterInstance) -> dg.DagsterInstance:
     origin = RemoteJobOrigin(
         RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME), IMPLICIT_ASSET_JOB_NAME
     )
+    label = {REPOSITORY_LABEL_TAG: origin.repository_origin.get_label()}
+    create: Callable[..., dg.DagsterRun] = instance.create_run_for_job
+
+    def made(*, tags: Mapping[str, str] | None = None, **options: Any) -> dg.DagsterRun:
+        return create(tags={**(tags or {}), **label}, **{**options, "remote_job_origin": origin})
+
     # Dagster's own way to run a job in this process takes no origin.
-    made = partial(instance.create_run_for_job, remote_job_origin=origin)
     setattr(instance, "create_run_for_job", made)  # noqa: B010 - a method of its class
     return instance
 

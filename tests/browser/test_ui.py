@@ -99,3 +99,15 @@ def test_a_training_run_shows_its_metrics(links: dict[str, str], page: Page) -> 
     page.screenshot(path=IMAGES / "training-run.png", clip=RUN)
     page.goto(f"{links['MLflow']}/#/experiments/{run.experiment_id}/runs/{run.run_id}/model-metrics")
     expect(page.get_by_text("log_loss").first).to_be_visible(timeout=60_000)
+
+
+def test_data_docs_list_the_results_and_load_nothing_from_elsewhere(
+    links: dict[str, str], page: Page
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(links["Data Docs"])
+    page.locator("table a").first.click()
+    expect(page.get_by_text("Evaluated Expectations")).to_be_visible(timeout=30_000)
+    assert len(asked) >= 2
+    assert [url for url in asked if not url.startswith(links["Data Docs"])] == []

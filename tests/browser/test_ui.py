@@ -101,9 +101,7 @@ def test_a_training_run_shows_its_metrics(links: dict[str, str], page: Page) -> 
     expect(page.get_by_text("log_loss").first).to_be_visible(timeout=60_000)
 
 
-def test_data_docs_list_the_results_and_load_nothing_from_elsewhere(
-    links: dict[str, str], page: Page
-) -> None:
+def test_data_docs_list_results_and_load_nothing_from_elsewhere(links: dict[str, str], page: Page) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(links["Data Docs"])

@@ -28,7 +28,7 @@ EDITED = {
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The project with the guide's edits, and no others."""
-    for name in ("dbt_project", "dbt_project.yml", "profiles.yml", "selectors.yml", ".sqlfluff"):
+    for name in ("dbt_project", "dbt_project.yml", "profiles.yml", "selectors.yml", "sources", ".sqlfluff"):
         source = PROJECT_ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
     guide = (PROJECT_ROOT / "docs" / "add-a-feature.md").read_text()

@@ -15,7 +15,7 @@ export DO_NOT_TRACK := 1
 export NO_MKDOCS_2_WARNING := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test lint unit test-slow test-browser docs lock clean clean-warehouse
+.PHONY: help setup demo test lint unit servers test-slow test-faults test-browser sbom docs lock clean clean-warehouse
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -42,7 +42,7 @@ demo: setup  ## the whole story on real flights, from landing files to reproduce
 	@lakehouse doctor
 	@lakehouse demo
 
-test: setup lint unit  ## every check
+test: setup servers lint unit  ## every check
 
 lint: setup  ## ruff, pyright, import rules, sqlfluff, dbt parse, docs
 	@echo "── ruff";        ruff check . && ruff format --check .
@@ -52,21 +52,31 @@ lint: setup  ## ruff, pyright, import rules, sqlfluff, dbt parse, docs
 	@echo "── dbt parse";   dbt --quiet parse
 	@echo "── docs";        mkdocs build --strict
 
-unit: setup
+unit: setup servers
 	@echo "── pytest"; pytest -m "not slow and not browser"
 
-test-slow: setup  ## fault and scale tests that take minutes; SHARE="tests/…" runs some of them
+servers:  ## what tests need beside set-up: PostgreSQL and Redis from Debian, where they lack
+	@scripts/install-servers.sh
+
+test-slow: setup servers  ## fault and scale tests that take minutes; SHARE="tests/…" runs some of them
 	@pytest -m slow $(SHARE)
+
+test-faults: setup  ## processes killed and frozen at random moments, counted; TIMES=20 SEED=0, an hour
+	@python -m tests.faults.campaign --times $(or $(TIMES),20) --seed $(or $(SEED),0)
 
 test-browser: setup  ## tests that look at the UIs with Chromium
 	@pytest -m browser
 
+sbom: setup  ## what an image holds of others, as CycloneDX, in target/sbom.json
+	@mkdir -p target && python deploy/container/sbom.py >target/sbom.json && echo target/sbom.json
+
 docs: setup  ## the documentation as a site, in site/index.html
 	@mkdocs build --strict
 
-lock: setup  ## compile requirements.lock anew, with hashes and without any index's address
-	@$(UV) pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header \
-		--python-version 3.11 --quiet --output-file requirements.lock
+COMPILE = $(UV) pip compile --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --quiet
+lock: setup  ## compile requirements.lock and those of deploy/ anew, with hashes and without any index's address
+	@$(COMPILE) pyproject.toml --all-extras --output-file requirements.lock
+	@for each in deploy/*/*.in; do $(COMPILE) "$$each" --output-file "$${each%.in}.lock"; done
 
 clean:  ## remove what dbt and the tests left in this folder; data and set-up stay
 	@rm -rf target logs site .pytest_cache .ruff_cache .hypothesis .import_linter_cache

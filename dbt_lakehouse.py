@@ -10,10 +10,11 @@ from dbt.flags import get_flags
 from dbt.plugins.manager import dbtPlugin
 from dbt_common.exceptions import DbtRuntimeError
 
-from lakehouse.dbt import inherited_columns
+from lakehouse.dbt import inherited_columns, predictions, reference
 from lakehouse.dbt.project import FEW_DAYS
 from lakehouse.engine.messages import without_plan
 from lakehouse.errors import LakehouseError
+from lakehouse.private import make_private
 
 # Commands that never open a connection; for all others the engine is made sure of.
 OFFLINE = {"parse", "list", "ls", "deps", "clean", "init", "serve"}
@@ -31,6 +32,7 @@ class LakehouseEngine(dbtPlugin):
         command = str(getattr(get_flags(), "WHICH", ""))
         if self.project_name != "lakehouse":
             return
+        make_private()
         _fill_in_columns()
         if command in OFFLINE:
             return
@@ -52,7 +54,7 @@ class LakehouseEngine(dbtPlugin):
 
 
 def _fill_in_columns() -> None:
-    """Let each command find the columns that models leave to others, as soon as dbt has parsed.
+    """Let each command find the columns that YAML leaves to other YAML, as soon as dbt has parsed.
 
     dbt has a hook for a manifest that it has written; commands that write none don't call it, as `docs
     generate`.
@@ -68,6 +70,8 @@ def _fill_in_columns() -> None:
         manifest = parse(*arguments, **options)
         try:
             inherited_columns.fill_in(manifest)
+            predictions.fill_in(manifest)
+            reference.fill_in(manifest)
         except LakehouseError as error:
             raise DbtRuntimeError(str(error)) from error
         return manifest
@@ -77,7 +81,6 @@ def _fill_in_columns() -> None:
 
 def _tell_errors_without_plans() -> None:
     from dbt.adapters.spark.session import Cursor
-    from dbt_common.exceptions import DbtRuntimeError
 
     execute: Callable[..., None] = Cursor.execute
     if execute.__name__ == "readable":

@@ -22,6 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import events
 from lakehouse.settings import PROJECT_ROOT
 
 GOAL = 0.35
@@ -50,16 +51,7 @@ class Tree:
         environment = {
             **{name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"},
             "LAKEHOUSE_WAREHOUSE": str(self.warehouse),
-            # The engine is started by Spark's own script, which gives these to its JVM.
-            "JAVA_TOOL_OPTIONS": " ".join(
-                f"-Dspark.eventLog.{name}={value}"
-                for name, value in (
-                    ("enabled", "true"),
-                    ("compress", "false"),
-                    ("rolling.enabled", "false"),
-                    ("dir", self.events.as_uri()),
-                )
-            ),
+            **events.environment(self.events),
         }
         with self.log.open("ab") as log:
             done = subprocess.run(command, cwd=self.code, env=environment, stdout=log, stderr=log)
@@ -73,17 +65,6 @@ class Tree:
         script = Path(__file__).with_name("day_in_tree.py")
         self.run(str(self.code / ".venv/bin/python"), "-P", str(script), str(told), what, *map(str, days))
         return json.loads(told.read_text())
-
-    def events_between(self, began: float, ended: float) -> tuple[int, int]:
-        """Statements that clients gave, and Spark jobs, between two times of day in seconds."""
-        statements = jobs = 0
-        for file in self.events.iterdir():
-            for line in file.open():
-                if line.startswith('{"Event":"SparkListenerJobStart"'):
-                    jobs += began <= json.loads(line)["Submission Time"] / 1000 <= ended
-                elif "SparkListenerConnectOperationStarted" in line[:120]:
-                    statements += began <= json.loads(line)["eventTime"] / 1000 <= ended
-        return statements, jobs
 
     def close(self) -> None:
         """Stop its engine and remove its checkout."""
@@ -118,15 +99,15 @@ def shown(trees: Sequence[Tree], costs: Sequence[Sequence[dict[str, Any]]]) -> l
         title=f"A warm day through the graph (goal for CPU ≤ {GOAL})",
     )
     counted = [
-        [tree.events_between(its["began"], its["ended"]) for its in each]
+        [events.between(tree.events, its["began"], its["ended"]) for its in each]
         for tree, each in zip(trees, costs, strict=True)
     ]
     rows: list[tuple[str, list[float]]] = [
         ("engine CPU s", [_median([its["engine"] for its in each]) for each in costs]),
         ("clients' CPU s", [_median([its["client"] for its in each]) for each in costs]),
         ("wall s", [_median([its["wall"] for its in each]) for each in costs]),
-        ("statements", [_median([events[0] for events in each]) for each in counted]),
-        ("Spark jobs", [_median([events[1] for events in each]) for each in counted]),
+        ("statements", [_median([held.statements for held in each]) for each in counted]),
+        ("Spark jobs", [_median([held.jobs for held in each]) for each in counted]),
         ("Delta commits", [_median([its["commits"] for its in each]) for each in costs]),
     ]
     for name, values in rows:

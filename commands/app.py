@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import typer
 
 from commands.failure import INTERRUPTED, Failure, failure_of, print_failure
+from lakehouse.private import make_private
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a command's function lies (`module:function`), and its line in `lakehouse --help`."""
+    """Where a command's function lies (`module:function`), or the Typer of a group; its line in the help."""
 
     target: str
     summary: str
@@ -26,6 +27,13 @@ COMMANDS = {
     "demo": Entry("commands.demo:demo", "Tell the whole story on real flights."),
     "dev": Entry("commands.dev:dev", "Open engine, Dagster, MLflow and Data Docs, and print the links."),
     "ingest": Entry("commands.ingest:ingest", "Land deliveries into bronze, each exactly once."),
+    "stream": Entry("commands.stream:stream", "Land a topic's records as they come, until Ctrl-C."),
+    "source": Entry(
+        "commands.source:app", "Propose a source's declaration, or try a source before it lands."
+    ),
+    "quarantine": Entry(
+        "commands.quarantine:app", "Rows that were set aside and why; let in what can be read now."
+    ),
     "check": Entry("commands.check:check", "Run a gate's expectations and record the result."),
     "release": Entry("commands.release:release", "Publish the tables of a gate that passed."),
     "override": Entry("commands.override:override", "Let a failed table through, by name and with a reason."),
@@ -34,6 +42,12 @@ COMMANDS = {
     "promote": Entry("commands.promote:promote", "Make the challenger the champion, if it is better."),
     "rollback": Entry("commands.rollback:rollback", "Make the champion before this one the champion again."),
     "score": Entry("commands.score:score", "Score a day or a range of days into the predictions table."),
+    "serve": Entry("commands.serve:app", "Answer requests for scores over HTTP; log each of them."),
+    "export-triton": Entry(
+        "commands.export_triton:export_triton", "Write a model version as a repository that Triton serves."
+    ),
+    "monitor": Entry("commands.monitor:monitor", "Which days are unlike those before them, and why."),
+    "alerts": Entry("commands.alerts:app", "What people are told when nobody looks: list, test, send."),
     "explain": Entry("commands.explain:explain", "The way back from one prediction to its landing files."),
     "reproduce": Entry("commands.reproduce:reproduce", "Reproduce a run from its id, or say what differs."),
     "diff": Entry("commands.diff:diff", "How two runs differ: rows, sources, code, settings, metrics."),
@@ -44,10 +58,15 @@ COMMANDS = {
     "pin": Entry("commands.pin:pin", "Hold a version of a table by a name."),
     "unpin": Entry("commands.pin:unpin", "Let go what a pin holds."),
     "pins": Entry("commands.pin:pins", "List the versions that are held by name."),
-    "maintain": Entry("commands.maintain:maintain", "Put the small files of tables together."),
+    "maintain": Entry("commands.maintain:maintain", "Keep the warehouse small: files, old runs, leftovers."),
+    "features": Entry("commands.features:app", "Bring released features online, and read them by entity."),
     "vacuum": Entry("commands.vacuum:vacuum", "Free the files that nothing needs."),
     "backup": Entry("commands.backup:backup", "Copy the whole warehouse into a folder, with checksums."),
     "restore": Entry("commands.restore:restore", "Make a warehouse from a backup, here or elsewhere."),
+    "move-databases": Entry(
+        "commands.move_databases:move_databases",
+        "Copy the warehouse's databases into PostgreSQL.",
+    ),
     "materialize": Entry("commands.materialize:materialize", "Materialize assets of the graph."),
 }
 
@@ -73,12 +92,19 @@ def build(wanted: str | None) -> typer.Typer:
             continue
         module_name, _, function = entry.target.partition(":")
         module = importlib.import_module(module_name)
-        app.command(name, epilog=getattr(module, "EPILOG", None))(getattr(module, function))
+        target, epilog = getattr(module, function), getattr(module, "EPILOG", None)
+        if isinstance(target, typer.Typer):
+            # A group that does something itself has no need to show its help.
+            shows_help = target.info.invoke_without_command is not True
+            app.add_typer(target, name=name, help=entry.summary, epilog=epilog, no_args_is_help=shows_help)
+        else:
+            app.command(name, epilog=epilog)(target)
     return app
 
 
 def main() -> None:
     """Run the command line and end with its exit code; see docs/exit-codes.md."""
+    make_private()
     arguments = sys.argv[1:]
     wanted = next((argument for argument in arguments if not argument.startswith("-")), None)
     sys.exit(run(lambda: build(wanted)(args=arguments, standalone_mode=False), "--json" in arguments))

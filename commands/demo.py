@@ -6,6 +6,7 @@ from commands.output import AsJson, console, facts, print_json, table
 from lakehouse.settings import settings
 
 if TYPE_CHECKING:
+    from demo.online import OnlineScore
     from demo.story import Story
 
 EPILOG = "Example: make demo"
@@ -28,7 +29,7 @@ def demo(as_json: AsJson = False) -> None:
 
 
 def _show(story: "Story") -> None:
-    from expectations.docs import index_url
+    from expectations.pages import index_url
 
     quality = story.quality
     table(
@@ -61,6 +62,7 @@ def _show(story: "Story") -> None:
                 f"{change.rows_changed:,} corrected ({columns})"
             ),
             "second model": story.promotion,
+            "one score online": _online(story.online),
         }
     )
     console.print()
@@ -83,3 +85,7 @@ def _show(story: "Story") -> None:
             index_url(): "what the gates checked",
         }
     )
+
+
+def _online(score: "OnlineScore") -> str:
+    return f"{score.flight_id}: {score.score}, the bits of batch scoring, in {score.milliseconds:.0f} ms"

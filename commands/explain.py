@@ -9,7 +9,8 @@ from commands.output import AsJson, facts, print_json, progress, table
 from commands.specs import SpecName, chosen_spec
 
 if TYPE_CHECKING:
-    from ml.explanation.explain import Deliveries, Explanation, Prediction
+    from ml.explanation.explain import Explanation, Prediction
+    from ml.explanation.feature_rows import Deliveries
 
 EPILOG = (
     "Example: lakehouse explain --spec arrival_delay --entity AA-85-JFK-201310021930 "

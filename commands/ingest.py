@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.output import AsJson, facts, print_json, progress, table
+from commands.stream import behind
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def ingest(
 ) -> None:
     """Land what the landing zone holds and bronze does not, each delivery exactly once.
 
+    Of sources that are declared with an API, what lacks is fetched into the landing zone first.
+
     Broken files are refused by name and the others land; the exit code is then 1. A file that is still being
     written waits for a later call; the exit code is then 75, if nothing was refused.
     """
@@ -79,7 +82,7 @@ def ingest(
         print_json(report)
     else:
         _show(report)
-    if report.refused:
+    if report.refused or any(lag.alert for lag in report.lags):
         raise typer.Exit(1)
     if report.waiting:
         raise typer.Exit(EX_TEMPFAIL)
@@ -111,6 +114,8 @@ def _show(report: "IngestReport") -> None:
         landed = [batch for batch in report.landed if batch.source == name]
         counts = (sum(batch.rows for batch in landed), sum(batch.quarantined for batch in landed))
         rows.append((name, len(landed), *counts, version.version))
+    for name in dict.fromkeys(each.source for each in report.fetched):
+        facts({f"fetched from the API of {name}": _fetched(report, name)})
     table("Bronze", ["source", "deliveries landed", "rows landed", "rows unreadable", "table version"], rows)
     facts(
         {
@@ -124,11 +129,24 @@ def _show(report: "IngestReport") -> None:
     for waiting in report.waiting:
         facts({f"  {waiting.file}": f"{waiting.reason}; run it again later"})
     for batch in report.landed:
+        if batch.read is not None:
+            facts({f"  {batch.file}": f"{batch.rows} rows: {batch.read}"})
         if batch.quarantined:
             where = f"bronze_quarantine.{batch.source}_unreadable"
             facts({f"  {batch.file}": f"{batch.quarantined} rows cannot be read: see {where}"})
+    for lag in report.lags:
+        facts({f"{lag.source} is behind its topic": behind(lag)})
     for frontier in report.frontiers:
         facts({f"{frontier.source} has told everything until": _until(frontier)})
+
+
+def _fetched(report: "IngestReport", source: str) -> str:
+    fetched = [each for each in report.fetched if each.source == source]
+    written = [each for each in fetched if not each.is_unchanged]
+    pages, resumed = (sum(each.pages for each in written), sum(each.resumed_pages for each in written))
+    said = f"deliveries: {len(written)}, rows: {sum(each.rows for each in written)}, pages: {pages}"
+    said += f" ({resumed} of them kept from before)" if resumed else ""
+    return said if written else "nothing new"
 
 
 def _until(frontier: "Frontier") -> str:

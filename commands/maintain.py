@@ -1,27 +1,26 @@
-"""`lakehouse maintain`: put small files together."""
+"""`lakehouse maintain`: what keeps a warehouse from growing without bound."""
 
 from typing import Annotated
 
 import typer
 
-from commands.output import AsJson, print_json, progress, table
+from commands.output import AsJson, facts, print_json, progress, table
 
 EPILOG = "Example: lakehouse maintain --dry-run"
 
 
 def maintain(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Tell which tables, and change nothing.")
+        bool, typer.Option("--dry-run", help="Tell which tables have many small files, and change nothing.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Put the files of tables together that have more than a hundred small ones; rows and pins stay.
+    """Keep the warehouse from growing: small files, what nothing needs, old runs, dead trainings.
 
-    Waits for whoever writes to production. Exit code 1 where a table was left for the next time.
+    Rows and pins stay. The graph does it each week. Waits for whoever writes to production. Exit code 1 where
+    something was left for the next time.
     """
-    from lakehouse.delta.compaction import MOST_SMALL_FILES, compact, crowded
-    from lakehouse.engine.session import spark_session
-    from lakehouse.production import production
+    from lakehouse.delta.compaction import MOST_SMALL_FILES, crowded
 
     if dry_run:
         found = crowded()
@@ -34,17 +33,27 @@ def maintain(
                 [(each.name, each.files, f"{each.size_bytes / 2**20:.1f}") for each in found],
             )
         return
-    with production("lakehouse maintain", progress):
-        # Not before: whoever was waited for may have dropped a table.
-        names = [each.name for each in crowded()]
-        done = compact(spark_session(), names) if names else []
+
+    from orchestration.instance import open_instance
+    from orchestration.maintenance import maintain as keep_small
+
+    with open_instance() as instance:
+        done = keep_small(instance, progress)
     if as_json:
         print_json(done)
     else:
         table(
             "Files put together",
             ["table", "before", "after", ""],
-            [(each.name, each.files_before, each.files_after, each.problem or "") for each in done],
+            [(each.name, each.files_before, each.files_after, each.problem or "") for each in done.compacted],
         )
-    if any(each.problem for each in done):
+        facts(
+            {
+                "freed": f"{done.freed_bytes / 2**20:,.1f} MiB, of {done.freed_tables} tables and the rest",
+                "runs deleted": done.runs,
+                "checkpoints removed": done.checkpoints,
+                **{f"left {number}": problem for number, problem in enumerate(done.problems, 1)},
+            }
+        )
+    if done.problems:
         raise typer.Exit(1)

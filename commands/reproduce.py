@@ -20,6 +20,12 @@ EPILOG = (
     "(exit code 1 when it is not identical)"
 )
 
+_FOREIGN = (
+    "the file holds SQL and Python of whoever made it, which run here with all that you may do",
+    "where you know who made it, and how it came here: give --trust as well",
+)
+_TRUST_ALONE = ("--trust is about a file that somebody else made", "give it with --import FILE")
+
 
 def reproduce(
     run_id: Annotated[
@@ -41,6 +47,9 @@ def reproduce(
     bundle: Annotated[
         Path | None, typer.Option("--import", help="Rebuild the run of such a file, here.")
     ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="With --import: run the SQL and the Python that the file holds.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say whether a run is still what it was, or what differs, by table, column and row.
@@ -48,6 +57,8 @@ def reproduce(
     Without an option the pinned version of its training set is read and hashed.
     """
     _refuse_what_makes_no_sense(run_id, rebuild or bundle is not None, retrain, keep, threads, export, bundle)
+    if trust != (bundle is not None):
+        raise LakehouseError(*(_FOREIGN if bundle is not None else _TRUST_ALONE))
 
     from lakehouse.engine.session import spark_session
     from ml.provenance.logged_run import logged_run

@@ -30,12 +30,15 @@ def score(
 
     from lakehouse.engine.session import spark_session
     from lakehouse.production import production
+    from ml.monitoring.alarms import keep_reference
     from ml.scoring.score import score as score_days
     from ml.tracking.registry import CHAMPION
 
     alias = alias or CHAMPION
     with production(f"lakehouse score {days[0]}", progress):
         done = score_days(spark_session(), model, *days, alias, progress)
+        if model.monitoring.drift_model is not None:
+            keep_reference(spark_session(), model, alias, progress)
     if as_json:
         print_json(done)
         return

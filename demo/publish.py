@@ -132,8 +132,18 @@ def _publish_live(
 
 def _between(rows: pd.DataFrame, day: date, first_hour: int, end_hour: int, suffix: str) -> bytes:
     """The rows that became known in local hours [first_hour, end_hour) of a day, as a file's content."""
+    return to_bytes(known_between(rows, day, first_hour, end_hour).drop(columns="known_at"), suffix)
+
+
+def known_between(rows: pd.DataFrame, day: date, first_hour: int = 0, end_hour: int = 24) -> pd.DataFrame:
+    """The rows of a live source that became known in local hours [first_hour, end_hour) of a day."""
     first, end = rows["known_at"].searchsorted([_instant(day, first_hour), _instant(day, end_hour)])
-    return to_bytes(rows.iloc[first:end].drop(columns="known_at"), suffix)
+    return rows.iloc[first:end]
+
+
+def midnight(day: date) -> pd.Timestamp:
+    """When a local New York day begins."""
+    return _instant(day, 0)
 
 
 def _instant(day: date, hour: int) -> pd.Timestamp:
@@ -157,13 +167,22 @@ def _write(path: Path, content: bytes) -> list[Path]:
     return [path]
 
 
-def _check(start: date, end: date, through_hour: int | None, sources: Collection[str] | None) -> None:
+def check_days(start: date, end: date) -> None:
+    """Refuse days that the data does not have.
+
+    Raises:
+        LakehouseError: they are in the wrong order, or outside the data.
+    """
     if start > end:
         raise LakehouseError(f"{start} is after {end}", "give the earlier day first")
     if start < FIRST_DAY or end > LAST_DAY:
         raise LakehouseError(
             f"there are no flights for {start} to {end}", f"the data has {FIRST_DAY} to {LAST_DAY}"
         )
+
+
+def _check(start: date, end: date, through_hour: int | None, sources: Collection[str] | None) -> None:
+    check_days(start, end)
     if through_hour is not None and not 0 <= through_hour <= 23:
         raise LakehouseError(f"there is no hour {through_hour}", "give one from 0 to 23")
     unknown = sorted(set(sources or ()) - set(SOURCES))

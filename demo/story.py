@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from typing import Protocol
 
 from demo.meter import Cost, Meter
+from demo.online import OnlineScore, score_online
 from demo.publish import publish, publish_corrections
 from demo.quality import Quality, served_quality
 from lakehouse.engine.session import spark_session
@@ -33,9 +34,9 @@ HISTORY, FIRST_MODEL = "history: land, build, check, publish", "first model"
 DAYS, BACKFILL = "October 1 and 2, day by day", "October 3 to 31, one backfill"
 CORRECTION, PROOF = (
     "a correction of September, and the second model",
-    "proof: the first training set, read again",
+    "proof: the first training set, read again; a score, made online",
 )
-CHAPTERS = {HISTORY: 300, FIRST_MODEL: 70, DAYS: 270, BACKFILL: 120, CORRECTION: 200, PROOF: 20}
+CHAPTERS = {HISTORY: 300, FIRST_MODEL: 70, DAYS: 270, BACKFILL: 120, CORRECTION: 200, PROOF: 35}
 
 
 class Audience(Protocol):
@@ -84,6 +85,7 @@ class Story:
     difference: RunDiff
     days: Calendar
     quality: Quality
+    online: OnlineScore
     cost: Cost
 
 
@@ -127,6 +129,8 @@ def tell(audience: Audience, calendar: Calendar | None = None) -> Story:
             report = read(spark, logged_run(str(first["mlflow_run_id"])), progress=say)
             difference = diff(spark, str(first["mlflow_run_id"]), str(second["mlflow_run_id"]))
             log_picture(difference)
+            say("asking `lakehouse serve` for a score")
+            online = score_online(spark, "arrival_delay", days.backfill[1])
         quality = served_quality(spark, str(first["model_version"]), days.first_day, days.backfill[1])
     return Story(
         first_run=str(first["mlflow_run_id"]),
@@ -136,6 +140,7 @@ def tell(audience: Audience, calendar: Calendar | None = None) -> Story:
         difference=difference,
         days=days,
         quality=quality,
+        online=online,
         cost=meter.cost,
     )
 

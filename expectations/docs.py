@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
-from urllib.parse import unquote, urlparse
 
-from expectations.pages import Listed, without_network, write_index
+from expectations.pages import Listed, site_dir, without_network, write_index
 from expectations.suite import Expectation, Suite
 from expectations.validate import Validation
 from lakehouse.delta.table import TableVersion
+from lakehouse.engine.state import exclusive
 from lakehouse.settings import settings
 
 if TYPE_CHECKING:
@@ -34,26 +34,6 @@ class Page:
     suite: Suite
     version: TableVersion
     validation: Validation
-
-
-def site_dir() -> Path:
-    """Where the pages lie."""
-    return settings().data_docs_dir / "site"
-
-
-def index_url() -> str:
-    """The first page, to open in a browser."""
-    return (site_dir() / "index.html").as_uri()
-
-
-def served_url(page: str) -> str:
-    """The address of a page while `lakehouse dev` runs: browsers open no file from a page of Dagster's.
-
-    Args:
-        page: its file's URL, as a check noted it, perhaps in the folder of a warehouse that moved since.
-    """
-    _, _, path = page.rpartition("/data_docs/site/")
-    return f"http://127.0.0.1:{settings().docs_port}/{path}"
 
 
 def context() -> "AbstractDataContext":
@@ -97,11 +77,17 @@ def context() -> "AbstractDataContext":
 
 
 def write_pages(context: "AbstractDataContext", pages: Sequence[Page], run_id: str) -> list[str]:
-    """Store the results and render their pages, the suites' and the index.
+    """Store the results and render their pages, the suites' and the index; one gate at a time.
 
     Returns:
         the address of each page, in order.
     """
+    # Two gates at once would read what the other forgets, or has half written.
+    with exclusive(settings().data_docs_dir / "pages.lock"):
+        return _write_pages(context, pages, run_id)
+
+
+def _write_pages(context: "AbstractDataContext", pages: Sequence[Page], run_id: str) -> list[str]:
     from great_expectations.core.run_identifier import RunIdentifier
     from great_expectations.data_context.types.resource_identifiers import (
         ExpectationSuiteIdentifier,
@@ -126,30 +112,33 @@ def write_pages(context: "AbstractDataContext", pages: Sequence[Page], run_id: s
     # GX takes both kinds, but says either.
     shown = cast("list[ValidationResultIdentifier]", [*results, *suites])
     context.build_data_docs(site_names=[SITE], resource_identifiers=shown)
-    for key in shown:
-        without_network(_path(context, key))
+    # All of them: one that was killed before this line left pages as GX writes them.
+    for page in site_dir().rglob("*.html"):
+        without_network(page)
     kept = cast("list[ValidationResultIdentifier]", context.validation_results_store.list_keys())
-    write_index(site_dir(), [_listed(key) for key in kept])
+    write_index(site_dir(), map(_listed, kept))
     return [_url(context, key) for key in results]
 
 
 def _listed(key: "ValidationResultIdentifier") -> Listed:
     # As GX lays results and pages out; its own reading of 300 results takes seconds.
     parts = Path(*key.to_tuple())
-    stored = json.loads((settings().data_docs_dir / RESULTS / f"{parts}.json").read_bytes())
     return Listed(
         page=f"validations/{parts}.html",
         suite=str(key.expectation_suite_identifier.name),
         version=str(key.batch_identifier),
         run=str(key.run_id.run_name),
         checked_at=key.run_id.run_time,
-        passed=bool(stored["success"]),
+        passed=_passed(settings().data_docs_dir / RESULTS / f"{parts}.json"),
     )
 
 
-def _path(context: "AbstractDataContext", key: "ValidationResultIdentifier") -> Path:
-    found = context.get_docs_sites_urls(resource_identifier=key, site_name=SITE)
-    return Path(unquote(urlparse(str(found[0]["site_url"])).path))
+def _passed(result: Path) -> bool | None:
+    """What a stored result says; None of one whose writer was killed. What decides stands in Delta."""
+    try:
+        return bool(json.loads(result.read_bytes())["success"])
+    except json.JSONDecodeError:
+        return None
 
 
 def _gx_suite(suite: Suite) -> "ExpectationSuite":

@@ -20,11 +20,12 @@ from expectations.overrides import carried, with_hashes
 from expectations.report import describe, override_commands
 from expectations.suite import GATES, PUBLISHING, Gate, Suite
 from expectations.suites import suites_of
+from lakehouse.alerts import raise_alert, resolve
 from lakehouse.delta import gate_results
 from lakehouse.delta.changes import rows_changed
 from lakehouse.delta.gate_results import GateRow, TableState
 from lakehouse.delta.publications import publish
-from lakehouse.delta.table import TableVersion, current_version
+from lakehouse.delta.table import TableVersion, check_identity, current_version
 from lakehouse.errors import LakehouseError
 
 __all__ = [
@@ -93,6 +94,8 @@ def check(
     is_whole = len(suites) == len(suites_of(gate))
     ledger = ledger_version(spark) if gate == "bronze" and is_whole else None
     versions = {suite.table: current_version(spark, suite.table) for suite in suites}
+    for version in versions.values():
+        check_identity(spark, version)
     before = gate_results.states(spark, versions)
     gate_results.append(spark, [_started(suite, versions[suite.table], run_id) for suite in suites])
     bounds = upstream_bounds(spark, [(suite, versions[suite.table]) for suite in suites])
@@ -130,7 +133,25 @@ def check(
     if ledger is not None:
         rows.append(ledger_row(ledger, run_id, passed=all(row.holds for row in rows)))
     gate_results.append(spark, rows)
+    after = gate_results.states(spark, versions)
+    for result in results:
+        _alert(result, holds=after[result.table.name].passed)
     return GateOutcome(gate, all(result.passed for result in results), tuple(results))
+
+
+def _alert(result: SuiteResult, *, holds: bool) -> None:
+    """Tell people of a table that stops what follows, or that it no longer does.
+
+    Args:
+        holds: whether the gate lets the table pass: this check may have looked at other days than a red one.
+    """
+    if holds:
+        resolve("failed gate", result.table.name)
+    elif not result.passed:
+        from lakehouse.addresses import address, data_docs
+
+        what = f"{result.table}: {'; '.join(map(str, result.failures))}"
+        raise_alert("failed gate", result.table.name, what, address(data_docs(result.docs_url)))
 
 
 def _suites(gate: Gate, tables: Collection[str] | None) -> list[Suite]:
@@ -294,6 +315,8 @@ def override(spark: SparkSession, table: str, version: int, by: str, reason: str
     if gate == "bronze":
         rows += let_through(spark, suites, table, rows)
     gate_results.append(spark, rows)
+    if gate_results.states(spark, [table])[table].passed:
+        resolve("failed gate", table)
     return failed[0].table
 
 

@@ -12,6 +12,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from lakehouse.settings import settings
+
+
+def site_dir() -> Path:
+    """Where the pages lie."""
+    return settings().data_docs_dir / "site"
+
+
+def index_url() -> str:
+    """The first page, to open in a browser."""
+    return (site_dir() / "index.html").as_uri()
+
+
 _LOADED = (
     re.compile(r"<script\b[^>]*\bsrc=[\"']https?://[^>]*>.*?</script>", re.DOTALL),
     re.compile(r"<link\b[^>]*\bhref=[\"']https?://[^>]*>"),
@@ -51,6 +64,7 @@ class Listed:
 
     Args:
         page: its page, relative to the first one.
+        passed: None where the stored result cannot be read.
     """
 
     page: str
@@ -58,7 +72,7 @@ class Listed:
     version: str
     run: str
     checked_at: datetime
-    passed: bool
+    passed: bool | None
 
 
 def without_network(page: Path) -> None:
@@ -74,7 +88,11 @@ def without_network(page: Path) -> None:
 
 def write_index(folder: Path, results: Iterable[Listed]) -> None:
     """The first page: every result that is kept, the newest first."""
-    said = {True: "<td class='passed'>passed</td>", False: "<td class='failed'>FAILED</td>"}
+    said = {
+        True: "<td class='passed'>passed</td>",
+        False: "<td class='failed'>FAILED</td>",
+        None: "<td class='failed'>unreadable</td>",
+    }
     rows = "\n".join(
         f"<tr>{said[each.passed]}"
         f"<td><a href='{html.escape(each.page)}'>{html.escape(each.suite)}</a></td>"

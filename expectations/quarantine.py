@@ -9,8 +9,10 @@ from pyspark.sql import functions as F
 
 from expectations.profile import rows_of
 from expectations.suite import Suite, within_days
-from lakehouse.delta.table import TableVersion, create_table, table_exists
+from lakehouse.delta.table import TableVersion, create_table, sql_text, table_exists
 from lakehouse.errors import LakehouseError
+from lakehouse.ingest.set_aside import RowAside, SetAside
+from lakehouse.ingest.technical import TECHNICAL_COLUMNS
 
 SCHEMA = "bronze_quarantine"
 # Keys of rows that a message names.
@@ -129,6 +131,53 @@ def _by_rule(content: _Content) -> dict[str, int]:
         for rule in rules:
             counts[rule] = counts.get(rule, 0) + rows
     return counts
+
+
+def held(spark: SparkSession, table: str) -> list[SetAside]:
+    """The batches of a bronze table that have rows which break rules, with the most frequent rules."""
+    target = quarantine_table(table)
+    if not table_exists(spark, target):
+        return []
+    rows = spark.sql(
+        f"""
+        select _batch_id, sum(row_count) as row_count, max_by(rules, row_count) as rules
+        from (
+            select _batch_id, array_join(broken_rules, ', ') as rules, count(*) as row_count
+            from {target}
+            group by all
+        )
+        group by _batch_id
+        order by _batch_id
+        """
+    ).toArrow()
+    source = table.rpartition(".")[2]
+    return [
+        SetAside(source, "rule", row["_batch_id"], row["row_count"], row["rules"]) for row in rows.to_pylist()
+    ]
+
+
+def held_rows(spark: SparkSession, table: str, batch_id: str | None, limit: int) -> list[RowAside]:
+    """The first rows of a bronze table that break rules.
+
+    Args:
+        batch_id: only that one's.
+        limit: at most so many.
+    """
+    target = quarantine_table(table)
+    if not table_exists(spark, target):
+        return []
+    rows = spark.table(target).where("true" if batch_id is None else f"_batch_id = {sql_text(batch_id)}")
+    own = [name for name in rows.columns if name not in TECHNICAL_COLUMNS and name != "broken_rules"]
+    shown = rows.orderBy("_batch_id").limit(limit)
+    shown = shown.select(
+        "_batch_id",
+        F.array_join("broken_rules", ", ").alias("rules"),
+        F.to_json(F.struct(*own), {"ignoreNullFields": "false"}).alias("raw"),
+    )
+    return [
+        RowAside(row["_batch_id"], "rule", None, row["rules"], row["raw"])
+        for row in shown.toArrow().to_pylist()
+    ]
 
 
 def broken_rows(spark: SparkSession, suite: Suite, days: Sequence[date]) -> tuple[tuple[str, ...], str]:

@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
-from lakehouse.dbt.time_travel import leftovers
 from lakehouse.delta.compaction import MOST_SMALL_FILES, small_files
+from lakehouse.delta.log import check_log
 from lakehouse.delta.retention import is_readable, property_problems, set_properties, warehouse_tables
+from lakehouse.delta.schema_locks import leftovers
 from lakehouse.engine import server
 from lakehouse.engine.jars import jar_paths
 from lakehouse.engine.java import MAJORS, java
 from lakehouse.engine.ports import is_free
-from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
+from lakehouse.private import is_private
 from lakehouse.settings import Settings, settings
 
 MIN_MEMORY_GIB = 6
@@ -85,12 +88,30 @@ def _tables() -> Finding:
     return Finding("older versions stay", not problems, found, "run `lakehouse doctor --fix`")
 
 
+def _logs() -> Finding:
+    damaged: list[str] = []
+    for name, folder in warehouse_tables().items():
+        try:
+            check_log(folder, DeltaTable(folder, without_files=True).version())
+        except (LakehouseError, DeltaError) as error:
+            damaged.append(f"{name}: {error}")
+    return Finding(
+        "logs have all files that were written",
+        not damaged,
+        "; ".join(damaged) or "all of them",
+        "restore what is named from a backup (docs/reliability.md)",
+    )
+
+
 def fix_tables() -> list[str]:
     """Set the properties that keep older versions readable, on the tables that lack them.
 
     Returns:
         the tables that were altered.
     """
+    # To look at a machine needs no Spark, whose client takes a second to import.
+    from lakehouse.engine.session import spark_session
+
     tables = warehouse_tables()
     # A log that cannot be read is named by the look that follows; it cannot be mended here.
     sound = {name: tables[name] for name in property_problems(tables) if is_readable(tables[name])}
@@ -111,9 +132,13 @@ def _small_files() -> Finding:
 # What a year adds to: folder below the warehouse → MiB that it may hold, and what makes room. A day of the
 # graph leaves 2 MiB of history; the others are bounded by what writes them.
 GROWTH = {
-    "dagster/history": (4096, "delete old runs on Dagster's page of runs; what decides stands in Delta"),
+    "dagster/history": (
+        4096,
+        "run `lakehouse maintain`; LAKEHOUSE_KEPT_RUN_DAYS says how long runs stay",
+    ),
     "dagster/dbt": (1024, "remove the folder: it holds dbt's artifacts of past steps, to look at"),
-    "data_docs": (1024, "remove the folder: the next check writes its pages again"),
+    "data_docs": (1024, "remove the folder: what each check found stays in lakehouse.gate_results"),
+    "mlflow/checkpoints": (1024, "run `lakehouse maintain`: they are of trainings that nobody resumed"),
     "engine": (8192, "`lakehouse down`: what a stopped engine left is removed when the next one starts"),
 }
 
@@ -122,12 +147,12 @@ def growth(warehouse: Path) -> list[Finding]:
     """How large each folder is that grows with time, beside what it may hold."""
     found: list[Finding] = []
     for name, (most, hint) in GROWTH.items():
-        size = _size(warehouse / name) / 2**20
+        size = size_of(warehouse / name) / 2**20
         found.append(Finding(f"{name} ≤ {most:,} MiB", size <= most, f"{size:,.0f} MiB", hint))
     return found
 
 
-def _size(folder: Path) -> int:
+def size_of(folder: Path) -> int:
     """Bytes of a folder's files; those that go away meanwhile count as nothing."""
     size = 0
     for where, _, files in os.walk(folder):
@@ -143,6 +168,12 @@ def _leftovers() -> Finding:
     return Finding("no schema left by a kill", not found, ", ".join(found) or "none", hint)
 
 
+def _private(warehouse: Path) -> Finding:
+    mode = f"{warehouse.stat().st_mode & 0o777:o}" if warehouse.exists() else "not there yet"
+    hint = f"`chmod 700 {warehouse}`, unless others of this machine are to read it"
+    return Finding("the warehouse is its owner's alone", is_private(warehouse), mode, hint)
+
+
 def check_machine(config: Settings | None = None) -> list[Finding]:
     """Look at everything that set-up, engine and UIs need."""
     config = config or settings()
@@ -152,9 +183,8 @@ def check_machine(config: Settings | None = None) -> list[Finding]:
         _tried("Delta's JARs", lambda: f"{len(jar_paths())} with their checksums"),
         _memory(),
         _disk(config.warehouse.resolve()),
-        _port("Dagster", config.dagster_port, "LAKEHOUSE_DAGSTER_PORT"),
-        _port("MLflow", config.mlflow_port, "LAKEHOUSE_MLFLOW_PORT"),
-        _port("Data Docs", config.docs_port, "LAKEHOUSE_DOCS_PORT"),
+        _private(config.warehouse.resolve()),
+        _port("`lakehouse dev`", config.ui_port, "LAKEHOUSE_UI_PORT"),
         *(
             [_port("Spark's UI", config.spark_ui_port, "LAKEHOUSE_SPARK_UI_PORT")]
             if config.spark_ui_port
@@ -162,6 +192,7 @@ def check_machine(config: Settings | None = None) -> list[Finding]:
         ),
         _engine(config),
         _tables(),
+        _logs(),
         _small_files(),
         _leftovers(),
         *growth(config.warehouse.resolve()),

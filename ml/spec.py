@@ -107,6 +107,75 @@ class PromotionSpec(_Part):
     min_days: int = Field(default=14, ge=2)
 
 
+class RetrainingSpec(_Part):
+    """When the graph trains the model again by itself.
+
+    Args:
+        monthly: once in each month of data.
+        quality_model: the dbt model of how good forecasts were by day: `labelled_count`, `log_loss`,
+            `base_log_loss` by `model_name`; None looks at no quality.
+        quality_days: how many days since the last training are looked at, the newest ones.
+        min_gain: where the log loss over them is not this share better than the plain rate's, it is trained.
+    """
+
+    monthly: bool = True
+    quality_model: str | None = None
+    quality_days: int = Field(default=14, ge=1, le=366)
+    min_gain: float = Field(default=0.0, ge=-1, lt=1)
+
+
+class ServingSpec(_Part):
+    """What the online service does with features that are too old, or too many of which are missing.
+
+    Args:
+        max_missing: with more missing features than these a row breaks the rule; None: any number is fine.
+        max_age_minutes: a row from the online store whose event time lies further back breaks the rule; None:
+            no age does.
+        otherwise: what a row gets that breaks the rule: a score that says so, or no score.
+    """
+
+    max_missing: int | None = Field(default=None, ge=0)
+    max_age_minutes: float | None = Field(default=None, gt=0)
+    otherwise: Literal["score", "refuse"] = "score"
+
+
+class MonitoringSpec(_Part):
+    """When a day of scores raises an alarm; see `ml.monitoring.judge` and docs/monitoring.md.
+
+    Args:
+        drift_model: dbt's mart of drift by day; None where the scores have none, and are not monitored.
+        quality_model: dbt's mart of quality by day, for calibration.
+        outcomes_model: dbt's mart of scores beside what became of them, for intervals of a report.
+        outcome_column: its column with the label, NULL while it is not known.
+        bins: of a number, at most, besides missing, below and above the known range.
+        season_days: a day is measured against days up to this long before it, and those of the same season a
+            year before.
+        min_days: with fewer such days nothing is judged.
+        tail_share: share of the days that is the tail, from which small probabilities are estimated.
+        false_discovery_rate: expected share of false names among the features that are flagged.
+        alarm_probability: a day's score drift or calibration that is less likely than this raises an alarm.
+        min_labelled_share: share of a day's rows whose label must be known before its calibration is judged.
+    """
+
+    drift_model: str | None = None
+    quality_model: str | None = None
+    outcomes_model: str | None = None
+    outcome_column: str | None = None
+    bins: int = Field(default=10, ge=2, le=50)
+    season_days: int = Field(default=60, ge=7, le=180)
+    min_days: int = Field(default=14, ge=5, le=180)
+    tail_share: float = Field(default=0.15, ge=0.02, le=0.5)
+    false_discovery_rate: float = Field(default=0.001, gt=0, le=0.5)
+    alarm_probability: float = Field(default=0.001, gt=0, le=0.1)
+    min_labelled_share: float = Field(default=0.8, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _outcomes_have_a_column(self) -> "MonitoringSpec":
+        if (self.outcomes_model is None) != (self.outcome_column is None):
+            raise ValueError("outcomes_model and outcome_column go together")
+        return self
+
+
 class Range(_Part):
     """Numbers that a search may try for a field: from `low` to `high`, both included.
 
@@ -160,7 +229,10 @@ class Spec(_Part):
 
     Args:
         leak_auc: a feature that alone tells the label with a higher AUC is refused.
-        tune: the space of the search, by dotted field name. No part of what was trained: it is not dumped.
+        retraining: when it is trained again. No part of what was trained: it is not dumped.
+        serving: the rule of the online service. Not dumped either.
+        monitoring: when a day of scores raises an alarm. Not dumped either.
+        tune: the space of the search, by dotted field name. Not dumped either.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -179,6 +251,9 @@ class Spec(_Part):
     training: TrainingSpec
     leak_auc: float = Field(default=0.95, gt=0.5, le=1)
     promotion: PromotionSpec = PromotionSpec()
+    retraining: RetrainingSpec = Field(default=RetrainingSpec(), exclude=True)
+    serving: ServingSpec = Field(default=ServingSpec(), exclude=True)
+    monitoring: MonitoringSpec = Field(default=MonitoringSpec(), exclude=True)
     tune: dict[str, Dimension] = Field(default={}, exclude=True)
 
     @field_validator("tune")

@@ -1,15 +1,20 @@
-"""What may run by itself; all of it is off until someone turns it on in the UI."""
+"""What runs by itself where a daemon runs: days that lack something. LAKEHOUSE_AUTOMATION=false turns it
+off."""
 
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
 
 import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
+from lakehouse.ingest.declarations import load_sources
 from lakehouse.ingest.delivery import Delivery
+from lakehouse.settings import settings
 from orchestration.asking import Attempt, decide, listed
+from orchestration.assets.landing import observation
 from orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG, graph_days, range_tags
-from orchestration.state import names_of, read_state
+from orchestration.state import State, names_of, read_state
 
 # Everything from bronze to the quality of the scores, but the model: a day's data goes through it each day.
 DAILY = dg.AssetSelection.all() - dg.AssetSelection.groups("landing", "models")
@@ -26,10 +31,21 @@ daily_job = dg.define_asset_job(
 )
 retrain_job = dg.define_asset_job(
     "retrain",
-    dg.AssetSelection.groups("models"),
-    description="Train each spec as of the day after the newest published day; promote what is better.",
-    # Its schedule asks once a month. Days are asked for again by the sensor, and not by Dagster as well.
+    dg.AssetSelection.groups("models", "predictions"),
+    description="Train each spec as of the day after the run's, promote what is better, score the day.",
+    # A training is asked for once. Days are asked for again by their sensor, and not by Dagster as well.
     tags={"dagster/max_retries": "2"},
+)
+
+
+# A model that somebody trained by hand is compared with the champion, as one that was trained by the graph.
+follow_models = dg.AutomationConditionSensorDefinition(
+    "follow_models",
+    target=dg.AssetSelection.groups("models"),
+    default_status=(
+        dg.DefaultSensorStatus.RUNNING if settings().automation else dg.DefaultSensorStatus.STOPPED
+    ),
+    description="Promotes what is better once a model was trained, whoever trained it in the graph.",
 )
 
 
@@ -37,7 +53,9 @@ retrain_job = dg.define_asset_job(
     name=_SENSOR,
     job=daily_job,
     minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.STOPPED,
+    default_status=(
+        dg.DefaultSensorStatus.RUNNING if settings().automation else dg.DefaultSensorStatus.STOPPED
+    ),
     description=(
         "Asks for the days that lack something: files that are not in bronze, a gate that passed, a score. "
         "A day whose run failed is asked for again, after 1, 2, 4 … and at last 60 minutes."
@@ -59,7 +77,9 @@ def look(
     """
     state = read_state(instance)
     decision = decide(state, attempts(instance), now)
-    said = "\n".join(filter(None, [listed(decision.waiting), describe_outside(state.outside)]))
+    unlisted = "\n".join(f"{name}: {why}" for name, why in sorted(state.unlisted.items()))
+    said = "\n".join(filter(None, [unlisted, listed(decision.waiting), describe_outside(state.outside)]))
+    observe_changes(instance, state)
     if not decision.asks:
         return dg.SkipReason(said or "nothing to do: every delivered day is in bronze, checked and scored")
     if said:
@@ -75,8 +95,24 @@ def look(
                 },
             )
             for ask in decision.asks
-        ]
+        ],
     )
+
+
+def observe_changes(instance: dg.DagsterInstance, state: State) -> None:
+    """Tell what lies in the landing zone, of each source whose files are not what was observed last.
+
+    The sensor has listed the folders anyway, so that no run is needed to say so.
+    """
+    for source in load_sources().values():
+        if source.files is None or source.name in state.unlisted:
+            continue
+        files = [each for day in state.files.values() for each in day if each.source == source.name]
+        seen = observation(source.name, files)
+        last = instance.fetch_observations(seen.asset_key, limit=1).records
+        before = last[0].asset_observation if last else None
+        if before is None or (before.tags or {}).get(DATA_VERSION_TAG) != (seen.tags or {})[DATA_VERSION_TAG]:
+            instance.report_runless_asset_event(seen)
 
 
 def attempts(instance: dg.DagsterInstance) -> list[Attempt]:
@@ -109,12 +145,3 @@ def describe_outside(deliveries: Sequence[Delivery]) -> str:
         f"{len(deliveries)} files are left, as the graph has the days {first} to {last} "
         f"(LAKEHOUSE_FIRST_DAY, LAKEHOUSE_LAST_DAY): {names_of(deliveries)}"
     )
-
-
-monthly_retraining = dg.ScheduleDefinition(
-    name="monthly_retraining",
-    job=retrain_job,
-    cron_schedule="0 5 1 * *",
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Train anew on the first of each month, and promote what is better.",
-)

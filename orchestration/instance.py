@@ -30,12 +30,17 @@ QUIET = {
     "GX_ANALYTICS_ENABLED": "false",
 }
 
+# Where `dagster.yaml` looks for its database's address, which holds a password: the file does not.
+_DATABASE = "LAKEHOUSE_DAGSTER_DATABASE"
+
 
 def environment() -> dict[str, str]:
     """The variables with which every process of Dagster runs."""
+    database = settings().dagster_database
     return {
         **QUIET,
         "DAGSTER_HOME": str(prepare_home()),
+        **({} if database is None else {_DATABASE: database}),
     }
 
 
@@ -43,11 +48,6 @@ def open_instance() -> dg.DagsterInstance:
     """The instance that the command line, the UI and the daemon share."""
     os.environ.update(environment())
     return dg.DagsterInstance.from_config(str(settings().dagster_home))
-
-
-def dagster_url() -> str:
-    """Where Dagster's UI answers while `lakehouse dev` runs."""
-    return f"http://127.0.0.1:{settings().dagster_port}"
 
 
 def as_in_the_ui(instance: dg.DagsterInstance) -> dg.DagsterInstance:
@@ -77,22 +77,28 @@ def prepare_home() -> Path:
     """Dagster's folder with its `dagster.yaml`, rewritten when it is not ours as it should be."""
     home = settings().dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    wanted = yaml.safe_dump(_configuration(home), sort_keys=False)
+    wanted = yaml.safe_dump(_storage(home) | _CONFIGURATION, sort_keys=False)
     path = home / "dagster.yaml"
     if not path.is_file() or path.read_text(encoding="utf-8") != wanted:
         path.write_text(wanted, encoding="utf-8")
     return home
 
 
-def _configuration(home: Path) -> dict[str, object]:
+def _storage(home: Path) -> dict[str, object]:
+    """Where Dagster keeps its state: in the settings' database, or in SQLite files of the warehouse."""
+    if settings().dagster_database is not None:
+        return {"storage": {"postgres": {"postgres_url": {"env": _DATABASE}}}}
+    return embedded_storage(home)
+
+
+def embedded_storage(home: Path) -> dict[str, object]:
+    """The part of `dagster.yaml` that names the warehouse's SQLite files."""
+
     def sqlite(module: str, name: str, folder: Path) -> dict[str, object]:
         return {"module": module, "class": name, "config": {"base_dir": str(folder)}}
 
     history = home / "history"
     return {
-        "telemetry": {"enabled": False},
-        # No invitation to a newsletter on top of the first page.
-        "nux": {"enabled": False},
         "run_storage": sqlite("dagster._core.storage.runs", "SqliteRunStorage", history),
         "event_log_storage": sqlite(
             "dagster._core.storage.event_log", "SqliteEventLogStorage", history / "runs"
@@ -100,12 +106,21 @@ def _configuration(home: Path) -> dict[str, object]:
         "schedule_storage": sqlite(
             "dagster._core.storage.schedules", "SqliteScheduleStorage", home / "schedules"
         ),
-        # All runs share one Spark engine, and two writers of one table would only wait for each other.
-        "concurrency": {"runs": {"max_concurrent_runs": 1}},
-        "retention": {"schedule": {"purge_after_days": 90}, "sensor": {"purge_after_days": 30}},
-        # Dagster tries again only what says so by a tag. Days are asked for again by their sensor, which
-        # knows what they lack; with both, each failure would be tried twice.
-        "run_retries": {"enabled": True, "max_retries": 0},
-        # A run that lost its process fails, instead of running for ever.
-        "run_monitoring": {"enabled": True, "start_timeout_seconds": 300},
     }
+
+
+_CONFIGURATION: dict[str, object] = {
+    "telemetry": {"enabled": False},
+    # No invitation to a newsletter on top of the first page.
+    "nux": {"enabled": False},
+    # All runs share one Spark engine, and two writers of one table would only wait for each other.
+    "concurrency": {"runs": {"max_concurrent_runs": 1}},
+    # Judges the sources' freshness; its lines say how old what landed may be.
+    "freshness": {"enabled": True},
+    "retention": {"schedule": {"purge_after_days": 90}, "sensor": {"purge_after_days": 30}},
+    # Dagster tries again only what says so by a tag. Days are asked for again by their sensor, which
+    # knows what they lack; with both, each failure would be tried twice.
+    "run_retries": {"enabled": True, "max_retries": 0},
+    # A run that lost its process fails, instead of running for ever.
+    "run_monitoring": {"enabled": True, "start_timeout_seconds": 300},
+}

@@ -1,13 +1,14 @@
 """The partition of everything daily: one local day; and how a run tells which days it is for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, timedelta
+from typing import Any
 
 import dagster as dg
 
 from lakehouse.errors import LakehouseError
-from lakehouse.ingest.source import load_sources
+from lakehouse.ingest.declarations import load_sources
 from lakehouse.settings import settings
 
 # A range of days is one run, and one statement per table, never a loop of days.
@@ -19,6 +20,20 @@ _ONE_DAY_TAG = "dagster/partition"
 
 # A run costs a minute or two, a day more in it seconds: days so near to each other go into one.
 _NEAR = timedelta(days=7)
+
+
+def day_column(manifest: Mapping[str, Any], table: str) -> str:
+    """The column of days of a dbt model's table, as its configuration has it.
+
+    Raises:
+        LakehouseError: it has none.
+    """
+    for node in manifest["nodes"].values():
+        if node["resource_type"] == "model" and f"{node['schema']}.{node['alias']}" == table:
+            day = node["config"].get("event_date")
+            if day is not None:
+                return str(day)
+    raise LakehouseError(f"{table} is not a dbt model with days", "give it an event_date")
 
 
 def _time_zone() -> str:

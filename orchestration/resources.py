@@ -22,9 +22,10 @@ from lakehouse.dbt.manifest import manifest
 from lakehouse.dbt.project import FEW_DAYS, PROD_TARGET_DIR
 from lakehouse.engine.session import connect_environment
 from lakehouse.settings import PROJECT_ROOT, settings
+from orchestration.column_lineage import show_model_lineage
 from orchestration.gated_tests import left_to_gates
 from orchestration.partitions import days_of_run
-from orchestration.table_metadata import table_metadata
+from orchestration.table_metadata import show_rows_by_day, table_metadata
 
 # A run with this tag, set to "true", makes the tables that it builds anew: after a change of SQL or columns.
 FULL_REFRESH_TAG = "lakehouse/full_refresh"
@@ -114,7 +115,9 @@ class EngineDbt(DbtCliResource):
                 if node in told:
                     continue
                 told.add(node)
-                yield _described(event, invocation.manifest) if isinstance(event, dg.Output) else event
+                if isinstance(event, dg.Output):
+                    event = _described(context, event, invocation.manifest, target)
+                yield event
             _require_all_told(invocation.get_artifact("run_results.json"), told)
         finally:
             # Whatever ends this step ends its dbt: it would go on building for nobody.
@@ -213,13 +216,22 @@ def _require_all_told(run_results: Mapping[str, Any], told: Collection[str]) -> 
         )
 
 
-def _described(event: dg.Output[Any], manifest: Mapping[str, Any]) -> dg.Output[Any]:
-    """A model's event with what Delta's log says of its table.
+def _described(
+    context: dg.AssetExecutionContext, event: dg.Output[Any], manifest: Mapping[str, Any], target: Path
+) -> dg.Output[Any]:
+    """A model's event with what Delta's log says of its table, and for each day how many rows it has.
+
+    From where its columns come, the SQL says that dbt has left in its target folder.
 
     dbt reports a model after its hooks and comments: the version is the last one of this build.
     """
     unique_id = event.metadata["unique_id"].value
     node = manifest["nodes"][unique_id]
+    key = context.asset_key_for_output(event.output_name)
+    if node["resource_type"] == "model":
+        show_model_lineage(context, key, node, target, manifest)
     if node["config"]["materialized"] not in _TABLES:
         return event
-    return event.with_metadata({**event.metadata, **table_metadata(f"{node['schema']}.{node['alias']}")})
+    table = f"{node['schema']}.{node['alias']}"
+    show_rows_by_day(context, key, table, node["config"].get("event_date"))
+    return event.with_metadata({**event.metadata, **table_metadata(table)})

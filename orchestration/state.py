@@ -4,7 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import dagster as dg
@@ -12,8 +12,9 @@ import dagster as dg
 from expectations.suite import GATES
 from expectations.suites import suites_of
 from lakehouse.dbt.manifest import current_models
+from lakehouse.ingest.declarations import load_sources
 from lakehouse.ingest.delivery import Delivery
-from lakehouse.ingest.source import load_sources
+from lakehouse.ingest.listing import list_deliveries
 from lakehouse.settings import settings
 from ml.data.columns import columns_of
 from ml.spec import load_spec, spec_names
@@ -32,6 +33,7 @@ class State:
         outside: what bronze does not hold of days that the graph does not have.
         done: the days that were delivered, have passed every gate, and are scored where days are.
         lacking: what each other day that something landed for lacks, for people.
+        unlisted: the sources whose files nobody could list now, and why.
     """
 
     files: Mapping[date, Sequence[Delivery]]
@@ -39,6 +41,7 @@ class State:
     outside: Sequence[Delivery]
     done: AbstractSet[date]
     lacking: Mapping[date, str]
+    unlisted: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def digest(self, first: date, last: date) -> str:
         """The files of some days as a short text, which changes when any of them does, landed or not."""
@@ -48,19 +51,18 @@ class State:
 def read_state(instance: dg.DagsterInstance) -> State:
     """Where the days of the graph stand now, without a statement of Spark."""
     first, last = graph_days()
-    pending = records.pending_deliveries()
+    listed = list_deliveries(load_sources().values(), settings().landing_dir)
+    pending = records.pending_deliveries(listed)
     delivered = {day for day in records.delivered_days() if first <= day <= last}
     lacking = _lacking(delivered, instance)
+    lacking |= _unlooked({day for day in delivered if day not in lacking})
     return State(
-        files=by_day(
-            delivery
-            for source in load_sources().values()
-            for delivery in source.deliveries(settings().landing_dir)
-        ),
+        files=by_day(delivery for found in listed.deliveries.values() for delivery in found),
         pending=by_day(each for each in pending if first <= each.day <= last),
         outside=[each for each in pending if not first <= each.day <= last],
         done=delivered - lacking.keys(),
         lacking=lacking,
+        unlisted=listed.unlisted,
     )
 
 
@@ -105,20 +107,37 @@ def _lacking(delivered: AbstractSet[date], instance: dg.DagsterInstance) -> dict
     return lacking
 
 
+def _unlooked(done: AbstractSet[date]) -> dict[date, str]:
+    """The newest day, where bronze has rows that its gate has not looked at.
+
+    They landed by themselves: from a topic, a database or an API that was asked, or by `lakehouse ingest`.
+    One run, of whatever day, looks at all of them, and what they reach is computed.
+    """
+    newest = max(done, default=None)
+    if newest is None:
+        return {}
+    names = {suite.table for suite in suites_of("bronze")}
+    looked = {
+        name: state.last.table for name, state in records.gate_states(names).items() if state.last is not None
+    }
+    found = [
+        f"{now}, and gate bronze looked at version {looked[name].version}"
+        for name, now in sorted(records.newest_versions(looked).items())
+        if now != looked[name]
+    ]
+    return {newest: f"bronze has {'; '.join(found)}"} if found else {}
+
+
 def _without_score(spec_name: str, days: AbstractSet[date], instance: dg.DagsterInstance) -> dict[date, str]:
     """The days that were not scored.
 
-    What was before scoring began is history, which models were trained on. A day that had no row to score is
-    in no table; that it was tried is in Dagster's records.
+    What was before scoring began is history, which models were trained on. Dagster's records say which days a
+    run has scored: a day that had no row to score is in no table, and one row of a day there may be a score
+    that was asked for online. Where the graph has scored nothing, it is the table that says it.
     """
     spec = load_spec(spec_name)
-    scored = records.days_in(
+    tried = instance.get_materialized_partitions(table_key(spec.predictions_table))
+    scored = {date.fromisoformat(each) for each in tried} or records.days_in(
         spec.predictions_table, columns_of(current_models(), spec.features_model).partition
     )
-    if not scored:
-        return {}
-    missing = {day for day in days - scored if day > min(scored)}
-    if not missing:
-        return {}
-    tried = instance.get_materialized_partitions(table_key(spec.predictions_table))
-    return {day: f"no score of {spec_name}" for day in missing if day.isoformat() not in tried}
+    return {day: f"no score of {spec_name}" for day in days - scored if scored and day > min(scored)}

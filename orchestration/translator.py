@@ -6,7 +6,9 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtProject
 
+from lakehouse.addresses import dbt_docs
 from lakehouse.ingest.source import DELIVERIES
+from lakehouse.settings import PROJECT_ROOT
 from orchestration.owners import ANALYSTS, as_owner
 
 BRONZE_GATE = dg.AssetKey(["gates", "bronze"])
@@ -62,6 +64,15 @@ class Translator(DagsterDbtTranslator):
             deps=self._deps(manifest, node, spec),
             owners=[as_owner(owner) for owner in spec.owners] or [_group_owner(manifest, node)],
             kinds={"dbt", "spark", "view" if view else "deltalake"},
+        ).merge_attributes(
+            metadata={
+                "dbt_docs": dg.MetadataValue.url(dbt_docs(unique_id)),
+                "dagster/code_references": dg.CodeReferencesMetadataValue(
+                    code_references=[
+                        dg.LocalFileCodeReference(file_path=str(PROJECT_ROOT / node["original_file_path"]))
+                    ]
+                ),
+            }
         )
 
     def _deps(

@@ -7,7 +7,11 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+from tests.postgres import postgres as postgres  # a fixture
+from tests.redis_server import redis_server as redis_server  # a fixture
 
 # Before anything of ours is imported: settings are read once, and child processes inherit them.
 _OWN = "LAKEHOUSE_TEST_WAREHOUSE" not in os.environ
@@ -16,7 +20,20 @@ os.environ["LAKEHOUSE_WAREHOUSE"] = str(WAREHOUSE)
 os.environ.setdefault("LAKEHOUSE_HEAP_MB", "2048")
 # Tests write a file and ingest it at once; those of waiting say how long.
 os.environ.setdefault("LAKEHOUSE_SETTLE_SECONDS", "0")
-os.environ.pop("SPARK_REMOTE", None)
+for _elsewhere in (
+    "SPARK_REMOTE",
+    "MLFLOW_TRACKING_URI",
+    "LAKEHOUSE_METASTORE_URL",
+    "LAKEHOUSE_DAGSTER_DATABASE",
+    "LAKEHOUSE_TABLES",
+):
+    os.environ.pop(_elsewhere, None)
+# A store of the developer's own is nobody's test bed.
+os.environ["LAKEHOUSE_ONLINE_STORE"] = "sqlite"
+
+# How long an example takes says what else the machine does, and that the first one imports libraries.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,11 @@
 {#-
   Makes the tables that models read but dbt does not build, empty, so that a first build works before the first
-  score was made: the tables of the source `predictions`, as their YAML declares them. One commit, once. Production's
-  are made by production; elsewhere only where the variable `predictions_schema` names a schema of one's own.
+  score was made: the tables of the sources `predictions` and `monitoring`, as they are declared. One commit, once.
+  Production's are made by production; elsewhere only where the variable `predictions_schema` names a schema of one's own.
 -#}
 {% macro ensure_tables() -%}
   {%- if execute -%}
-    {%- for source in graph.sources.values() if source.source_name == 'predictions' -%}
+    {%- for source in graph.sources.values() if source.source_name in ['predictions', 'monitoring'] -%}
       {%- set existing = adapter.get_relation(none, source.schema, source.identifier) -%}
       {%- if target.name == 'prod' or source.schema | lower not in production_schemas() -%}
         {%- if existing is none -%}

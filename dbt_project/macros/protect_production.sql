@@ -30,7 +30,7 @@
 
 {#- The schemas that production writes or reads, in lower case: the platform's own, and those of the layers. -#}
 {% macro production_schemas() -%}
-  {%- set schemas = ['bronze', 'bronze_quarantine', 'published', 'predictions', 'lakehouse'] -%}
+  {%- set schemas = ['bronze', 'bronze_quarantine', 'published', 'predictions', 'monitoring', 'lakehouse'] -%}
   {%- for node in graph.nodes.values() if node.config.get('schema') -%}
     {%- do schemas.append(node.config.schema | trim | lower) -%}
   {%- endfor -%}

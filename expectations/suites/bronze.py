@@ -2,8 +2,9 @@
 
 from expectations.row_rules import row_rules
 from expectations.suite import ExpectedRows, Profile, Suite, at_most, delivery_day, unique
+from lakehouse.ingest.declarations import load_sources
 from lakehouse.ingest.frontier import superseded_sql
-from lakehouse.ingest.source import Source, load_sources
+from lakehouse.ingest.source import Source
 
 _LEDGER = "bronze.deliveries"
 # What a row of the ledger is; a ledger from before kinds has only deliveries.

@@ -120,15 +120,23 @@ def _of_columns(node: Node, left_out: set[str], required: Iterable[str]) -> Iter
             yield from not_null(name)
         meta = meta_of(column)
         if "range" in meta:
-            yield _in_range(name, *meta["range"])
+            yield _in_range(f"{node['name']}.{name}", name, meta["range"])
         if "values" in meta:
             yield one_of(name, meta["values"])
 
 
-def _in_range(name: str, low: float | None, high: float | None) -> Expectation:
-    if low is None or high is None:
-        return at_most(name, high) if high is not None else at_least(name, low or 0)
-    return between(name, low, high)
+def _in_range(where: str, name: str, declared: Any) -> Expectation:
+    match declared:
+        case [int() | float() as low, int() | float() as high]:
+            return between(name, low, high)
+        case [int() | float() as low, None]:
+            return at_least(name, low)
+        case [None, int() | float() as high]:
+            return at_most(name, high)
+        case _:
+            raise LakehouseError(
+                f"{where}: range {declared!r} bounds nothing", "write [low, high]; null leaves one side open"
+            )
 
 
 def _no_leak(node: Node) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """A warehouse into a backup, and out of it: at the same path, at another, or on another machine."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -118,6 +117,7 @@ def restore(
     warehouse = (config or settings()).warehouse.resolve()
     found = read_list(folder)
     _refuse_taken(warehouse)
+    _refuse_others_databases(found.warehouse, warehouse, config or settings())
     sizes = {path: file.size for path, file in found.files.items()}
     refuse_small_disk(warehouse, sum(sizes.values()))
     with appearing(warehouse) as unfinished:
@@ -160,6 +160,22 @@ def _tables_elsewhere(config: Settings) -> list[str]:
     return sorted(found)
 
 
+def _refuse_others_databases(was: Path, warehouse: Path, config: Settings) -> None:
+    """Refuse a second warehouse on the databases of the first: it would write into that one's tables."""
+    if warehouse == was:
+        return
+    named = {
+        "LAKEHOUSE_METASTORE_URL": config.metastore_url,
+        "LAKEHOUSE_DAGSTER_DATABASE": config.dagster_database,
+    }
+    for name, value in named.items():
+        if value is not None:
+            raise LakehouseError(
+                f"the backup is of {was}, and {name} may name the database of that warehouse",
+                f"unset it, restore to {warehouse}, and move its databases to new ones (docs/databases.md)",
+            )
+
+
 def _refuse_taken(warehouse: Path) -> None:
     if warehouse.exists() and any(warehouse.iterdir()):
         raise LakehouseError(
@@ -171,11 +187,11 @@ def _refuse_taken(warehouse: Path) -> None:
 
 
 def _refuse_foreign_engine() -> None:
-    remote = os.environ.get("SPARK_REMOTE")
-    if remote and not server.is_ours(remote):
+    if not server.tables_are_here():
         raise LakehouseError(
-            "SPARK_REMOTE names a server of your own, whose tables are not in this warehouse",
-            "back them up with its own tools, or unset SPARK_REMOTE",
+            "the tables are not in this warehouse, but on a server of your own (SPARK_REMOTE) or in an "
+            "object store (LAKEHOUSE_TABLES)",
+            "back them up with its own tools, or unset that variable",
         )
 
 

@@ -3,13 +3,14 @@
 import os
 from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Annotated
 
-import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
+from lakehouse.delta.log import live_files
 from lakehouse.errors import LakehouseError
 
 FORMAT_VERSION = 1
@@ -20,6 +21,17 @@ _SQLITE_SUFFIXES = ("-wal", "-shm", "-journal")
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _below(path: str) -> str:
+    """A list that came from elsewhere names no file outside the folder that is restored."""
+    parts = path.split("/")
+    if path != PurePosixPath(path).as_posix() or {"", ".."} & set(parts) or "\0" in path:
+        raise ValueError(f"{path!r} is no path below the warehouse")
+    return path
+
+
+BelowWarehouse = Annotated[str, AfterValidator(_below)]
 
 
 class File(_Part):
@@ -43,8 +55,8 @@ class Backup(_Part):
     created_at: datetime
     warehouse: Path
     left_out: tuple[str, ...]
-    empty_folders: tuple[str, ...]
-    files: dict[str, File]
+    empty_folders: tuple[BelowWarehouse, ...]
+    files: dict[BelowWarehouse, File]
 
 
 def read_list(folder: Path) -> Backup:
@@ -109,7 +121,7 @@ def shallow_clones(warehouse: Path, paths: Iterable[str]) -> dict[str, str]:
 
 def _has_absolute_paths(table: Path) -> bool:
     try:
-        actions = pa.table(DeltaTable(table).get_add_actions())
+        actions = live_files(DeltaTable(table))
     except DeltaError as error:
         raise LakehouseError(
             f"the Delta log of {table} cannot be read: {error}", "repair the table, or drop it"

@@ -16,7 +16,7 @@ from lakehouse.dbt.snapshot import Snapshot, resolve
 from lakehouse.delta.files import local_description as description_in_log
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
-from lakehouse.ingest.source import load_sources
+from lakehouse.ingest.declarations import load_sources
 
 _Given = ParamSpec("_Given")
 _Found = TypeVar("_Found")

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lakehouse.dbt.commit import Commit
 from lakehouse.dbt.days import Ranges, dates_between, joined, parse_day, single_days
 from lakehouse.dbt.graph import Graph, event_date, table_of
 from lakehouse.dbt.increments import Change, Input, Seen, days_replaced, landed_between
-from lakehouse.dbt.notes import Commit
 from lakehouse.dbt.reads import Database, NotBuiltYetError, Reads
 from lakehouse.delta.table import sql_text
 from lakehouse.errors import LakehouseError

@@ -28,8 +28,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from lakehouse.dbt.commit import Commit, instant
 from lakehouse.dbt.days import Ranges, as_text, count_days, cut, joined, parse_day, shifted
-from lakehouse.dbt.notes import Commit, instant
 from lakehouse.errors import LakehouseError
 
 STRATEGY = "replace_where"

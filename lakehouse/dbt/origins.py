@@ -8,9 +8,10 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
+from lakehouse.dbt.commit import Commit, instant
 from lakehouse.dbt.days import shifted
 from lakehouse.dbt.increments import Input, inputs_of
-from lakehouse.dbt.notes import Commit, Log, instant
+from lakehouse.dbt.notes import Log
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.source import Source
 

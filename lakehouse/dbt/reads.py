@@ -20,8 +20,9 @@ from lakehouse.dbt.notes import Commit, as_commits
 from lakehouse.dbt.snapshot import Snapshot
 from lakehouse.delta.table import TableVersion, local_commits, sql_text
 from lakehouse.errors import LakehouseError
+from lakehouse.ingest.declarations import load_sources
 from lakehouse.ingest.frontier import frontier_sql, superseded_sql
-from lakehouse.ingest.source import DELIVERIES, load_sources
+from lakehouse.ingest.source import DELIVERIES
 
 # Looked at first; more where the version that was read last lies further back.
 RECENT_COMMITS = 40

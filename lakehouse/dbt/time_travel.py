@@ -12,7 +12,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.dbt.project import DbtResult, run_dbt
-from lakehouse.delta.owned_schemas import drop_schemas, leftovers, owned_schemas
+from lakehouse.delta.owned_schemas import drop_schemas, owned_schemas
+from lakehouse.delta.schema_locks import leftovers
 from lakehouse.delta.table import TableVersion, at_version, check_identity, current_version, sql_text
 from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError

@@ -2,27 +2,8 @@
 
 from pyspark.sql import SparkSession
 
+from lakehouse.delta.log import KEEP_ROWS
 from lakehouse.delta.table import TableVersion, current_version, local_commits
-
-# Operations that leave the rows as they are.
-KEEP_ROWS = frozenset(
-    {
-        "ADD COLUMNS",
-        "CHANGE COLUMN",
-        "CHANGE COLUMNS",
-        "SET TBLPROPERTIES",
-        "UNSET TBLPROPERTIES",
-        "ADD CONSTRAINT",
-        "DROP CONSTRAINT",
-        "UPGRADE PROTOCOL",
-        "OPTIMIZE",
-        "VACUUM START",
-        "VACUUM END",
-        "COMPUTE STATS",
-        "CLUSTER BY",
-        "SET TABLE COMMENT",
-    }
-)
 
 
 def rows_changed(spark: SparkSession, older: TableVersion, newer: TableVersion) -> bool:

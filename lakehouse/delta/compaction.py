@@ -9,15 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from lakehouse.delta.log import live_files
 from lakehouse.delta.retention import warehouse_tables
 from lakehouse.delta.table import is_conflict
-from lakehouse.engine.server import is_foreign
+from lakehouse.engine.server import tables_are_here
 from lakehouse.errors import LakehouseError
 
 # A day's replacement writes each file anew that has rows of the day: one of this size takes a second.
@@ -83,10 +83,10 @@ def compact(spark: SparkSession, tables: Collection[str]) -> list[Compacted]:
     Raises:
         LakehouseError: the warehouse is another server's.
     """
-    if is_foreign():
+    if not tables_are_here():
         raise LakehouseError(
-            "only the tables of the project's own engine are put together",
-            "unset SPARK_REMOTE, or ask its owner",
+            "only tables on the disk of the project's own engine are put together",
+            "unset SPARK_REMOTE, or ask its owner; `optimize TABLE` does it in an object store",
         )
     folders = warehouse_tables()
     spark.conf.set("spark.databricks.delta.optimize.maxFileSize", str(FILE_BYTES))
@@ -108,5 +108,5 @@ def _compact(spark: SparkSession, name: str, folder: Path) -> Compacted:
 
 
 def _sizes(folder: Path) -> list[int]:
-    actions = pa.table(DeltaTable(folder).get_add_actions())
+    actions = live_files(DeltaTable(folder))
     return [int(size) for size in actions.column("size_bytes").to_pylist()]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
+    ArrayType,
     BinaryType,
     BooleanType,
     ByteType,
@@ -66,9 +67,9 @@ def content_hash(df: DataFrame, key: Sequence[str] = ()) -> ContentHash:
     so are all NaNs.
 
     Args:
-        df: the rows; columns of arrays, maps, structs and the like are refused. They are computed with ANSI
-            off: hash what a table holds, not casts that may fail. No frame of `localCheckpoint`: a session of
-            its own hashes it, so that no other statement runs without ANSI.
+        df: the rows; columns of maps, structs, arrays of arrays and the like are refused. They are
+            computed with ANSI off: hash what a table holds, not casts that may fail. No frame of
+            `localCheckpoint`: a session of its own hashes it, so that no other statement runs without ANSI.
         key: columns that name a row, so that a column whose values changed places is found out by itself.
 
     Raises:
@@ -95,13 +96,15 @@ def content_hash(df: DataFrame, key: Sequence[str] = ()) -> ContentHash:
 
 def hashable(df: DataFrame) -> list[str]:
     """The columns that have a defined hash."""
-    return [field.name for field in df.schema.fields if isinstance(field.dataType, _HASHABLE)]
+    return [field.name for field in df.schema.fields if _is_hashable(field.dataType)]
+
+
+def _is_hashable(kind: DataType) -> bool:
+    return isinstance(kind.elementType if isinstance(kind, ArrayType) else kind, _HASHABLE)
 
 
 def _check(types: dict[str, DataType], key: Sequence[str]) -> None:
-    nested = [
-        f"{name} {kind.simpleString()}" for name, kind in types.items() if not isinstance(kind, _HASHABLE)
-    ]
+    nested = [f"{name} {kind.simpleString()}" for name, kind in types.items() if not _is_hashable(kind)]
     if nested:
         raise LakehouseError(
             f"no content hash for {', '.join(nested)}", "cast to a plain type, or leave them out"
@@ -118,6 +121,9 @@ def _value_hash(lane: int, name: str, kind: DataType) -> Column:
     """
     head = F.xxhash64(F.lit(lane).cast("bigint"), F.lit(name), F.lit(kind.simpleString()))
     value = F.col(f"`{name.replace('`', '``')}`")
+    if isinstance(kind, ArrayType):
+        # Of its elements, too, NULL is skipped.
+        value = F.transform(value, lambda each: F.xxhash64(each.isNull().cast("int"), each))
     return F.xxhash64(head, value.isNull().cast("int"), value)
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
+from lakehouse.delta.log import live_files
 from lakehouse.delta.table import TableVersion, local_folder
 
 DayRange = tuple[date, date]
@@ -39,7 +39,7 @@ def local_files(name: str, day: str | None = None, ranges: Sequence[DayRange] | 
     folder = local_folder(name)
     if folder is None:
         return None
-    actions = pa.table(DeltaTable(folder).get_add_actions(flatten=True)).to_pylist()
+    actions = live_files(DeltaTable(folder)).to_pylist()
     held = [action for action in actions if day is None or ranges is None or may_hold(action, day, ranges)]
     return Files(
         files=len(held),
@@ -48,12 +48,37 @@ def local_files(name: str, day: str | None = None, ranges: Sequence[DayRange] | 
     )
 
 
+def rows_by_day(name: str, day: str, first: date, last: date) -> dict[date, int] | None:
+    """How many rows a table's newest version has of each day; a day without rows is left out.
+
+    Read from the files that may hold these days, one column of them, without a Spark job.
+
+    Args:
+        name: `schema.table`.
+        day: its column of days.
+        first, last: of the days, both included.
+
+    Returns:
+        None where the table has no folder here, or its files can only be read by Spark.
+    """
+    folder = local_folder(name)
+    if folder is None:
+        return None
+    try:
+        found = DeltaTable(folder).to_pyarrow_table(
+            columns=[day], filters=[(day, ">=", first), (day, "<=", last)]
+        )
+    except DeltaError:
+        return None
+    return {each["values"]: each["counts"] for each in found.column(day).value_counts().to_pylist()}
+
+
 def data_files(folder: Path, version: int | None = None) -> set[Path]:
     """The files that make up a version of the table in a folder, the newest by default.
 
     Those of a shallow clone lie in other folders.
     """
-    actions = pa.table(DeltaTable(folder, version=version).get_add_actions())
+    actions = live_files(DeltaTable(folder, version=version))
     return {folder / unquote(urlparse(str(path)).path) for path in actions.column("path").to_pylist()}
 
 
@@ -74,7 +99,7 @@ def file_bounds(
     folder = local_folder(version.name)
     if folder is None:
         return None
-    actions = pa.table(DeltaTable(folder, version=version.version).get_add_actions(flatten=True))
+    actions = live_files(DeltaTable(folder, version=version.version))
     wanted = [f"{part}.{column}" for part in ("min", "max", "null_count")]
     if not set(wanted) <= set(actions.column_names):
         return None

@@ -19,6 +19,7 @@ from grpc import RpcError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from lakehouse.delta.schema_locks import locks
 from lakehouse.delta.table import sql_text
 from lakehouse.engine import server, state
 from lakehouse.engine.messages import without_plan
@@ -81,32 +82,14 @@ def drop_schemas(spark: SparkSession, names: Sequence[str]) -> None:
     """Drop schemas with all that is in them, and the files that an interrupted statement left there."""
     for name in names:
         spark.sql(f"drop schema if exists {name} cascade")
-        if not server.is_foreign():
+        if server.tables_are_here():
             shutil.rmtree(settings().tables_dir / f"{name.lower()}.db", ignore_errors=True)
-
-
-def leftovers() -> list[str]:
-    """The schemas whose owner was killed at work; the command that made one replaces it.
-
-    One that a person dropped since is not among them.
-    """
-    found: set[str] = set()
-    for lock in _locks().glob("*.lock"):
-        if not state.is_locked(lock):
-            found.update(lock.read_text().splitlines()[1:])
-    if server.is_foreign():
-        return sorted(found)
-    return sorted(name for name in found if (settings().tables_dir / f"{name}.db").exists())
-
-
-def _locks() -> Path:
-    return settings().engine_dir / "schemas"
 
 
 @contextmanager
 def _owner(names: Sequence[str]) -> Generator[Path]:
     """Be the one process that works on schemas; gives its lock file, to be removed when nothing is left."""
-    path = _locks() / f"{names[0].lower()}.lock"
+    path = locks() / f"{names[0].lower()}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         while True:

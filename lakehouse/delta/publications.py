@@ -3,13 +3,14 @@
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from lakehouse.delta.state_table import StateTable, latest
+from lakehouse.delta.state_table import SEQUENCE, StateTable, latest
 from lakehouse.delta.table import TableVersion, check_identity, id_at, table_exists
 from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
@@ -94,6 +95,31 @@ def releases(spark: SparkSession) -> dict[str, TableVersion]:
     A table that was dropped, or recreated, since stands here too: it was published. `read_at` refuses it.
     """
     return {name: version for name, (version, _) in _releases(spark).items()}
+
+
+@dataclass(frozen=True)
+class Release:
+    """A table's version as it was released.
+
+    Args:
+        sequence: the release's place among all; the order of releases, whatever any clock says.
+        published_at: UTC, for people.
+    """
+
+    table: TableVersion
+    release_id: str
+    sequence: int
+    published_at: datetime
+
+
+def release_in_force(spark: SparkSession, name: str) -> Release | None:
+    """The release that made a version of `schema.table` the published one; None where it never was."""
+    columns = ("table_name", "table_id", "version", "release_id", "published_at", SEQUENCE)
+    rows = _STATE.read(spark, tables=[name], columns=columns)
+    for row in latest(rows, "table_name"):
+        at = row["published_at"]
+        return Release(TableVersion(*_named(row)), row["release_id"], int(row[SEQUENCE]), at)
+    return None
 
 
 def released_with(spark: SparkSession, version: TableVersion) -> dict[str, TableVersion]:

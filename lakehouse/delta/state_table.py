@@ -19,6 +19,7 @@ from deltalake import DeltaTable
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
+from lakehouse.delta.log import live_files
 from lakehouse.delta.table import create_table, is_conflict, local_folder, sql_text, table_exists
 from lakehouse.engine.query import query
 from lakehouse.engine.state import exclusive
@@ -162,7 +163,7 @@ class StateTable:
         folder = local_folder(self.name)
         if folder is None:
             return 0
-        actions = pa.table(DeltaTable(folder).get_add_actions(flatten=True))
+        actions = live_files(DeltaTable(folder))
         if f"max.{SEQUENCE}" not in actions.column_names:
             return 0
         return max((int(each) for each in actions.column(f"max.{SEQUENCE}").to_pylist() if each), default=0)

@@ -1,92 +1,26 @@
-"""Delta tables by name, id and version: what a pin is made of."""
+"""Delta tables by name, id and version: where they lie, what their logs say, how they are made."""
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from pyspark.errors import AnalysisException, PySparkException
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.engine.server import is_ours
+from lakehouse.delta.log import check_log
+from lakehouse.delta.place import detail, log_folder
+from lakehouse.delta.place import local_folder as local_folder
+from lakehouse.delta.place import location as location
+from lakehouse.delta.place import table_exists as table_exists
+from lakehouse.delta.version import TableVersion
 from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
 
 DELETED_FILE_RETENTION = "delta.deletedFileRetentionDuration"
 RETENTION = "interval 36500 days"
-
-
-@dataclass(frozen=True, order=True)
-class TableVersion:
-    """One version of one table; the id tells a table from another one made later under the same name.
-
-    Args:
-        name: `schema.table`.
-        table_id: Delta's `metaData.id`, a UUID.
-        version: the number of the commit, from 0.
-    """
-
-    name: str
-    table_id: str
-    version: int
-
-    def __str__(self) -> str:
-        return f"{self.name}@v{self.version}"
-
-
-def _detail(spark: SparkSession, name: str) -> Row:
-    return spark.sql(f"describe detail {name}").select("id", "location", "format").collect()[0]
-
-
-def local_folder(name: str) -> Path | None:
-    """The folder of a table in our engine's warehouse; None where it has none, or another server is used.
-
-    What stands in Delta's log is read from there in milliseconds, without a statement of Spark.
-    """
-    remote = os.environ.get("SPARK_REMOTE")
-    # Before there is a session, nobody has named another server.
-    if remote and not is_ours(remote):
-        return None
-    schema, _, table = name.partition(".")
-    folder = settings().tables_dir / f"{schema}.db" / table
-    # An engine that died while it made the table leaves a log without a commit: that is no table yet.
-    return folder if any((folder / "_delta_log").glob("*.json")) else None
-
-
-def table_exists(spark: SparkSession, name: str) -> bool:
-    """Whether `schema.table` is in the metastore, as a table or a view."""
-    return local_folder(name) is not None or spark.catalog.tableExists(name)
-
-
-def location(spark: SparkSession, name: str) -> Path:
-    """The folder of a table that lies on a local disk.
-
-    Raises:
-        LakehouseError: the table is missing, or lies in an object store.
-    """
-    folder = local_folder(name)
-    if folder is not None:
-        return folder
-    uri = str(_require(spark, name)["location"])
-    parsed = urlparse(uri)
-    if parsed.scheme not in ("", "file"):
-        raise LakehouseError(f"table {name} lies at {uri}, not on this machine's disk")
-    return Path(unquote(parsed.path))
-
-
-def _require(spark: SparkSession, name: str) -> Row:
-    if not table_exists(spark, name):
-        raise LakehouseError(f"table {name} does not exist", "build it first, or look at its name")
-    detail = _detail(spark, name)
-    if detail["format"] != "delta":
-        raise LakehouseError(f"{name} is a {detail['format']} table, not a Delta one")
-    return detail
 
 
 def table_id(spark: SparkSession, name: str) -> str:
@@ -98,7 +32,7 @@ def table_id(spark: SparkSession, name: str) -> str:
     folder = local_folder(name)
     if folder is not None:
         return str(DeltaTable(folder, without_files=True).metadata().id)
-    return str(_require(spark, name)["id"])
+    return detail(spark, name).table_id
 
 
 def current_version(spark: SparkSession, name: str) -> TableVersion:
@@ -175,10 +109,11 @@ def read_at(spark: SparkSession, pinned: TableVersion) -> DataFrame:
 
 
 def check_identity(spark: SparkSession, pinned: TableVersion) -> None:
-    """Refuse a table that only has the name of the pinned one.
+    """Refuse a table that only has the name of the pinned one, and a version whose log is damaged.
 
     Raises:
-        LakehouseError: the table is gone, or another one lies there, which never was the pinned one.
+        LakehouseError: the table is gone, or another one lies there, which never was the pinned one; or the
+            version has not the files that its writer counted.
     """
     found = id_at(spark, pinned)
     if found != pinned.table_id:
@@ -186,6 +121,9 @@ def check_identity(spark: SparkSession, pinned: TableVersion) -> None:
             f"table {pinned.name} was dropped and recreated: pinned {pinned.table_id}, found {found}",
             "its old versions are gone with it; rebuild them from the pinned bronze",
         )
+    folder = local_folder(pinned.name)
+    if folder is not None:
+        check_log(folder, pinned.version)
 
 
 def id_at(spark: SparkSession, pinned: TableVersion) -> str:
@@ -194,14 +132,14 @@ def id_at(spark: SparkSession, pinned: TableVersion) -> str:
     `create or replace` gives a table another id, but keeps its log and with it the older versions.
 
     Raises:
-        LakehouseError: there is no Delta table of this name, or it lies in an object store under another id.
+        LakehouseError: there is no Delta table of this name.
     """
     current = table_id(spark, pinned.name)
     if current == pinned.table_id:
         return current
     try:
-        older = DeltaTable(location(spark, pinned.name), version=pinned.version, without_files=True)
-        return str(older.metadata().id)
+        log = log_folder(spark, pinned.name, pinned.version)
+        return str(DeltaTable(log, version=pinned.version, without_files=True).metadata().id)
     except DeltaError:
         return current
 
@@ -267,6 +205,6 @@ def is_conflict(error: PySparkException) -> bool:
 
 
 def sql_text(text: str) -> str:
-    """A SQL string literal."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    """A SQL string literal; Spark may put a setting or a variable of its environment for a bare `${…}`."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\u0024{")
     return f"'{escaped}'"

@@ -1,6 +1,5 @@
 """The project's only VACUUM: it frees the files that nothing needs, and leaves tables that have a problem."""
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from lakehouse.delta.files import data_files
 from lakehouse.delta.limits import DEFAULT_HOURS
 from lakehouse.delta.pins import Need, own_needs, pins_lock
 from lakehouse.delta.retention import missing_files, property_problems, warehouse_tables, why_unreadable
-from lakehouse.engine.server import is_ours
+from lakehouse.engine.server import tables_are_here
 from lakehouse.errors import LakehouseError
 
 
@@ -88,9 +87,9 @@ def vacuum(
     Raises:
         LakehouseError: the warehouse is another server's; then nothing was freed.
     """
-    if not is_ours(os.environ.get("SPARK_REMOTE", "")):
+    if not tables_are_here():
         raise LakehouseError(
-            "only the tables of the project's own engine can be vacuumed",
+            "only tables on the disk of the project's own engine can be vacuumed",
             "unset SPARK_REMOTE, or ask its owner",
         )
     with pins_lock():

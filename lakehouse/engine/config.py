@@ -3,10 +3,12 @@
 import hashlib
 import json
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 
-from lakehouse.engine.jars import PINNED
+from lakehouse.engine.jars import pinned
 from lakehouse.engine.java import java
+from lakehouse.engine.state import write_private
 from lakehouse.settings import PROJECT_ROOT, Settings
 
 
@@ -44,19 +46,23 @@ def spark_settings(settings: Settings, port: int) -> dict[str, str]:
         "spark.master": f"local[{settings.cores}]",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
+        # The driver's other ports take nobody without a secret, which Spark makes for itself here.
+        "spark.authenticate": "true",
+        # Hadoop gives a file the mode that it thinks right, whatever the process's umask is.
+        "spark.hadoop.fs.permissions.umask-mode": "077",
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),
         "spark.connect.grpc.maxInboundMessageSize": str(256 * 2**20),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.catalogImplementation": "hive",
-        # Hadoop decodes no escapes: a blank is a blank.
-        "spark.sql.warehouse.dir": f"file:{settings.tables_dir}",
-        "spark.hadoop.javax.jdo.option.ConnectionURL": (
-            f"jdbc:derby:;databaseName={settings.warehouse.resolve() / 'metastore'};create=true"
-        ),
+        "spark.sql.warehouse.dir": settings.tables_uri,
+        **_object_storage(settings),
+        **_metastore(settings),
         "spark.local.dir": str(settings.engine_dir / "scratch"),
         "spark.sql.session.timeZone": "UTC",
+        # In SQL that holds text of others, `${env:…}` would show them the engine's environment.
+        "spark.sql.variable.substitute": "false",
         "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
         # A table here has tens of files, and every statement reads its state: one task for that.
         "spark.databricks.delta.snapshotPartitions": "1",
@@ -81,6 +87,50 @@ def spark_settings(settings: Settings, port: int) -> dict[str, str]:
     }
 
 
+def _metastore(settings: Settings) -> dict[str, str]:
+    """Hive's metastore: the settings' database, or Derby in the warehouse, which one process can open."""
+    if settings.metastore_url is None:
+        derby = f"jdbc:derby:;databaseName={settings.warehouse.resolve() / 'metastore'};create=true"
+        return {"spark.hadoop.javax.jdo.option.ConnectionURL": derby}
+    connection = {f"spark.hadoop.{key}": value for key, value in metastore_connection(settings).items()}
+    # Its tables are there (lakehouse.engine.metastore_tables), without the note of their version.
+    return connection | {"spark.hadoop.hive.metastore.schema.verification": "false"}
+
+
+def metastore_connection(settings: Settings) -> dict[str, str]:
+    """How JDO reaches the settings' database."""
+    option = "javax.jdo.option.Connection"
+    return {
+        f"{option}URL": settings.metastore_url or "",
+        f"{option}DriverName": "org.postgresql.Driver",
+        f"{option}UserName": settings.metastore_user or "",
+        f"{option}Password": settings.metastore_password or "",
+    }
+
+
+_AWS_AUTH = "software.amazon.awssdk.auth.credentials"
+
+
+def _object_storage(settings: Settings) -> dict[str, str]:
+    """Hadoop's S3A, where tables lie in an object store; credentials are found as every AWS program does."""
+    if settings.tables is None:
+        return {}
+    s3a = "spark.hadoop.fs.s3a"
+    found = {
+        f"{s3a}.aws.credentials.provider": f"{_AWS_AUTH}.DefaultCredentialsProvider",
+        f"{s3a}.buffer.dir": str(settings.engine_dir / "scratch"),
+    }
+    if settings.s3_endpoint is not None:
+        # A store that is not Amazon's has no name of a host for each bucket, and its region is only a word.
+        found |= {
+            f"{s3a}.endpoint": settings.s3_endpoint,
+            f"{s3a}.endpoint.region": "us-east-1",
+            f"{s3a}.path.style.access": "true",
+            f"{s3a}.connection.ssl.enabled": str(settings.s3_endpoint.startswith("https:")).lower(),
+        }
+    return found
+
+
 # Not part of the engine's identity: the port is chosen at each start.
 _VARYING = ("spark.connect.grpc.binding.port",)
 
@@ -90,7 +140,7 @@ def fingerprint(settings: Settings) -> dict[str, str]:
     spark = {key: value for key, value in spark_settings(settings, 0).items() if key not in _VARYING}
     lock = PROJECT_ROOT / "requirements.lock"
     return {
-        "JARs": _digest(PINNED),
+        "JARs": _digest(pinned(settings)),
         "Java": java()[1],
         "Java options": _digest(java_options(settings)),
         "Spark settings": _digest(spark),
@@ -127,9 +177,11 @@ def write_files(settings: Settings, port: int) -> Path:
     engine = settings.engine_dir
     (engine / "log4j2.properties").write_text(LOG4J)
     properties = engine / "spark.properties"
-    # As Java reads properties: a backslash escapes.
-    lines = [
-        f"{key} {value}\n".replace("\\", "\\\\") for key, value in spark_settings(settings, port).items()
-    ]
-    properties.write_text("".join(lines), encoding="utf-8")
+    # A metastore's password may be among them.
+    write_private(properties, as_properties(spark_settings(settings, port)))
     return properties
+
+
+def as_properties(settings: Mapping[str, str]) -> str:
+    """Settings as Java reads them in a properties file, where a backslash escapes."""
+    return "".join(f"{key} {value}\n".replace("\\", "\\\\") for key, value in settings.items())

@@ -5,8 +5,10 @@ import secrets
 import shutil
 import ssl
 import subprocess
+import sys
 import tempfile
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -14,46 +16,76 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.utils import CryptographyDeprecationWarning
 
 from lakehouse.engine.config import java_options
-from lakehouse.engine.jars import JARS_DIR, PINNED, jar_name, jar_paths
+from lakehouse.engine.jars import JARS_DIR, PINNED, S3, jar_name, jar_paths
 from lakehouse.engine.java import SPARK_OPTIONS, class_archive, environment, java, spark_submit
 from lakehouse.engine.server import ensure_engine, stop_engine
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 
+# What others' JARs would bring, though PySpark ships it or nobody needs it.
+_NOT_AGAIN = (
+    "org.apache.hadoop:hadoop-client-api",
+    "org.apache.hadoop:hadoop-client-runtime",
+    # Hadoop takes Java's own TLS without it.
+    "org.wildfly.openssl:wildfly-openssl",
+)
 
-def fetch_jars(folder: Path = JARS_DIR) -> list[Path]:
+
+def fetch_jars(folder: Path = JARS_DIR, wanted: Mapping[str, str] = PINNED) -> list[Path]:
     """Resolve the pinned JARs from Maven Central into `folder`, once; nothing is done when they are there.
+
+    Args:
+        wanted: which, by coordinates, with their checksums.
 
     Raises:
         LakehouseError: the resolver failed, or delivered other bytes than the pinned ones.
     """
-    if all((folder / jar_name(coordinate)).is_file() for coordinate in PINNED):
-        return jar_paths(folder)
+    if all((folder / jar_name(coordinate)).is_file() for coordinate in wanted):
+        return jar_paths(folder, wanted)
     with tempfile.TemporaryDirectory(prefix="lakehouse-jars-") as scratch:
-        # Any main class will do: spark-submit resolves the packages first, then this one prints a version.
-        outcome = subprocess.run(
-            spark_submit(
-                ["-XX:TieredStopAtLevel=1", *_trusting_what_python_trusts(Path(scratch))],
-                "--packages", ",".join(PINNED),
-                "--conf", f"spark.jars.ivy={scratch}",
-                "--class", "scala.util.Properties",
-                "spark-internal",
-            ),
-            # With the user's SPARK_CONF_DIR, which may name a mirror.
-            env={**os.environ, **environment([])},
-            capture_output=True,
-            text=True,
-            check=False,
-        )  # fmt: skip
-        if outcome.returncode != 0:
-            raise LakehouseError(
-                f"the JARs could not be resolved:\n{outcome.stderr[-2000:]}", "is Maven Central reachable?"
-            )
+        resolved = resolve_jars(list(wanted), Path(scratch), without=_NOT_AGAIN)
         folder.mkdir(parents=True, exist_ok=True)
-        for coordinate in PINNED:
-            shutil.copy2(Path(scratch) / "jars" / jar_name(coordinate), folder)
-    return jar_paths(folder)
+        for coordinate in wanted:
+            shutil.copy2(resolved / jar_name(coordinate), folder)
+    return jar_paths(folder, wanted)
+
+
+def resolve_jars(coordinates: Sequence[str], scratch: Path, *, without: Sequence[str] = ()) -> Path:
+    """Resolve JARs and what they depend on from Maven Central, by Spark's own resolver.
+
+    Args:
+        coordinates: `group:artifact:version` of each.
+        scratch: an empty folder, which the resolver fills.
+        without: `group:artifact` of what is left out, with what only that depends on.
+
+    Returns:
+        the folder that they lie in, below `scratch`.
+
+    Raises:
+        LakehouseError: the resolver failed.
+    """
+    # Any main class will do: spark-submit resolves the packages first, then this one prints a version.
+    outcome = subprocess.run(
+        spark_submit(
+            ["-XX:TieredStopAtLevel=1", *_trusting_what_python_trusts(scratch)],
+            "--packages", ",".join(coordinates),
+            *(("--exclude-packages", ",".join(without)) if without else ()),
+            "--conf", f"spark.jars.ivy={scratch}",
+            "--class", "scala.util.Properties",
+            "spark-internal",
+        ),
+        # With the user's SPARK_CONF_DIR, which may name a mirror.
+        env={**os.environ, **environment([])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    if outcome.returncode != 0:
+        raise LakehouseError(
+            f"the JARs could not be resolved:\n{outcome.stderr[-2000:]}", "is Maven Central reachable?"
+        )
+    return scratch / "jars"
 
 
 def _trusting_what_python_trusts(folder: Path) -> list[str]:
@@ -139,5 +171,8 @@ def _exercise(config: Settings, named: Path) -> None:
 
 
 if __name__ == "__main__":
-    fetch_jars()
-    archive_classes()
+    if sys.argv[1:] == ["s3"]:
+        fetch_jars(wanted=S3)
+    else:
+        fetch_jars()
+        archive_classes()

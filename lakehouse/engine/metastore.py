@@ -1,6 +1,6 @@
 """The metastore's absolute locations, read and moved with the warehouse while no engine has it open."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ def elsewhere(metastore: Path, tables: Path) -> dict[str, str]:
         metastore: the folder of the Derby database; no process has it open.
     """
     found: dict[str, str] = {}
-    with _derby(metastore) as database:
+    with derby(metastore) as database:
         rows = database.createStatement().executeQuery(_NAMED)
         while rows.next():
             if not f"{rows.getString(2)}/".startswith(f"{_uri(tables)}/"):
@@ -51,7 +51,7 @@ def relocate(metastore: Path, before: Path, after: Path) -> None:
         before, after: the folder of tables (`Settings.tables_dir`) then and now.
     """
     old, new = _uri(before), _uri(after)
-    with _derby(metastore) as database:
+    with derby(metastore) as database:
         for table, column in _LOCATIONS:
             statement = database.prepareStatement(
                 f"update {table} set {column} = cast(? as varchar(4000)) || substr({column}, {len(old) + 1}) "
@@ -69,19 +69,10 @@ def _uri(folder: Path) -> str:
 
 
 @contextmanager
-def _derby(folder: Path) -> Generator[Any]:
-    """A JDBC connection, in a JVM of its own that holds nothing but Derby."""
-    jars = spark_home() / "jars"
-    gateway: Any = JavaGateway.launch_gateway(
-        jarpath=str(next(jars.glob("py4j-*.jar"))),
-        classpath=":".join(str(path) for path in sorted(jars.glob("derby*.jar"))),
-        javaopts=["-Dderby.stream.error.file=/dev/null"],
-        java_path=str(java()[0]),
-        enable_auth=True,
-        die_on_exit=True,
-    )
-    connect = gateway.jvm.java.sql.DriverManager.getConnection
-    try:
+def derby(folder: Path) -> Generator[Any]:
+    """A JDBC connection to the Derby database in a folder, in a JVM that holds nothing else."""
+    with java_classes(sorted((spark_home() / "jars").glob("derby*.jar"))) as jvm:
+        connect = jvm.java.sql.DriverManager.getConnection
         connection = connect(f"jdbc:derby:{folder}")
         connection.setAutoCommit(False)
         yield connection
@@ -93,6 +84,21 @@ def _derby(folder: Path) -> Generator[Any]:
             # Derby tells by an exception that it did close the database.
             if error.java_exception.getSQLState() != _CLOSED:
                 raise
+
+
+@contextmanager
+def java_classes(jars: Sequence[Path]) -> Generator[Any]:
+    """A JVM that has these JARs: `jvm.java.util.Properties()` makes an object there."""
+    gateway: Any = JavaGateway.launch_gateway(
+        jarpath=str(next((spark_home() / "jars").glob("py4j-*.jar"))),
+        classpath=":".join(map(str, jars)),
+        javaopts=["-Dderby.stream.error.file=/dev/null"],
+        java_path=str(java()[0]),
+        enable_auth=True,
+        die_on_exit=True,
+    )
+    try:
+        yield gateway.jvm
     finally:
         gateway.shutdown()
         gateway.java_process.stdin.close()

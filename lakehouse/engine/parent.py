@@ -23,12 +23,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from lakehouse.engine import state
+from lakehouse.engine import state, tables_claim
 from lakehouse.engine.config import fingerprint, java_options, write_files
-from lakehouse.engine.jars import jar_paths
+from lakehouse.engine.jars import jar_paths, pinned
 from lakehouse.engine.java import class_archive, environment, spark_submit
+from lakehouse.engine.metastore_tables import make_tables
 from lakehouse.engine.ports import accepts, free_port
 from lakehouse.errors import LakehouseError
+from lakehouse.private import make_private
 from lakehouse.process import dying_with_us
 from lakehouse.settings import PROJECT_ROOT, Settings, settings
 
@@ -43,9 +45,10 @@ def _launch(config: Settings, port: int) -> subprocess.Popen[bytes]:
     engine = config.engine_dir
     shutil.rmtree(engine / "scratch", ignore_errors=True)
     state.clear_scratch(engine)
-    for folder in (engine / "scratch", config.tables_dir):
-        folder.mkdir(parents=True, exist_ok=True)
-    properties, jars = write_files(config, port), jar_paths()
+    (engine / "scratch").mkdir(parents=True, exist_ok=True)
+    if config.tables is None:
+        config.tables_dir.mkdir(parents=True, exist_ok=True)
+    properties, jars = write_files(config, port), jar_paths(wanted=pinned(config))
     options, archive = java_options(config), class_archive(jars)
     if archive.is_file():
         options.append(f"-XX:SharedArchiveFile={archive}")
@@ -57,11 +60,18 @@ def _launch(config: Settings, port: int) -> subprocess.Popen[bytes]:
         raise LakehouseError(
             f"another engine lives in {config.warehouse}", "run `lakehouse down`, then again"
         ) from error
-    variables = environment(jars) | {
-        "SPARK_CONNECT_AUTHENTICATE_TOKEN": state.token(engine),
-        "PYSPARK_PYTHON": sys.executable,
-        "PYSPARK_DRIVER_PYTHON": sys.executable,
-    }
+    # With the flock above, nobody else of this machine and warehouse is here.
+    tables_claim.take(config)
+    make_tables(config)
+    variables = (
+        environment(jars)
+        | tables_claim.variables(config)
+        | {
+            "SPARK_CONNECT_AUTHENTICATE_TOKEN": state.token(engine),
+            "PYSPARK_PYTHON": sys.executable,
+            "PYSPARK_DRIVER_PYTHON": sys.executable,
+        }
+    )
     try:
         with (engine / "server.out").open("wb") as output:
             return subprocess.Popen(
@@ -179,6 +189,7 @@ def main(report: int) -> None:
     Args:
         report: descriptor of the pipe on which the starter waits.
     """
+    make_private()
     config = settings()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     port = free_port()
@@ -209,6 +220,7 @@ def main(report: int) -> None:
         os.write(report, b"ready")
     os.close(report)
     _keep(config, current)
+    tables_claim.release(config)
 
 
 if __name__ == "__main__":

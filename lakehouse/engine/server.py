@@ -24,7 +24,22 @@ _JVM = "SparkConnectServer"
 STOP_SECONDS = 25
 
 
+# In the fingerprint of a cluster's Connect server (deploy/cluster): of which one.
+CLUSTER = "cluster"
+
+
+def _refuse_a_clusters(current: state.EngineState | None, config: Settings) -> None:
+    """A cluster's server is not ours to use without SPARK_REMOTE, nor to stop."""
+    if current is not None and CLUSTER in current.fingerprint:
+        raise LakehouseError(
+            f"{config.warehouse} is served by the Connect server of {current.fingerprint[CLUSTER]} "
+            f"(process {current.pid})",
+            "set SPARK_REMOTE to use it; an engine of this clone can start when that server has stopped",
+        )
+
+
 def _check_fingerprint(current: state.EngineState, config: Settings) -> None:
+    _refuse_a_clusters(current, config)
     ours = fingerprint(config)
     other = [part for part, value in ours.items() if current.fingerprint.get(part) != value]
     if other:
@@ -114,6 +129,7 @@ def _holders(lock: Path) -> list[psutil.Process]:
 
 
 def _kill(config: Settings) -> None:
+    _refuse_a_clusters(_read_if_whole(config), config)
     lock = config.engine_dir / "alive.lock"
     holders = _holders(lock)
     if not holders and state.is_locked(lock):
@@ -134,6 +150,13 @@ def _kill(config: Settings) -> None:
         raise LakehouseError(
             f"the engine of {config.warehouse} does not stop", "run `lakehouse down` again, or end it by hand"
         )
+
+
+def _read_if_whole(config: Settings) -> state.EngineState | None:
+    # A state that is damaged, or another version's, is no cluster's: that one writes it as it starts.
+    with contextlib.suppress(LakehouseError):
+        return state.read_state(config.engine_dir)
+    return None
 
 
 def _parent(jvm: psutil.Process) -> psutil.Process | None:
@@ -257,3 +280,8 @@ def is_foreign() -> bool:
     """Whether this process works on a server of the user's own."""
     remote = os.environ.get("SPARK_REMOTE")
     return bool(remote) and not is_ours(remote)
+
+
+def tables_are_here() -> bool:
+    """Whether the tables are files of this machine's warehouse: of our own engine, and in no object store."""
+    return not is_foreign() and settings().tables is None

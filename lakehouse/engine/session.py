@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as DeadlineExceeded
 from datetime import UTC, datetime
 from types import FrameType
@@ -131,8 +131,11 @@ def _open(target: str, deadline: int) -> ConnectSession:
     Without the deadline a wrong token is retried for ever.
     """
 
+    unanswered: list[ConnectSession] = []
+
     def connect() -> ConnectSession:
         session = ConnectSession.builder.remote(target).create()
+        unanswered.append(session)
         if server.is_ours(target):
             _give_up_soon(session)
         session.conf.set("spark.sql.ansi.enabled", "true")
@@ -143,16 +146,26 @@ def _open(target: str, deadline: int) -> ConnectSession:
         PySparkLogger.getLogger(name).setLevel(logging.CRITICAL + 1)
     ConnectSession._default_session = None  # pyright: ignore[reportPrivateUsage]
     ConnectSession._active_session = threading.local()  # pyright: ignore[reportPrivateUsage]
-    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spark-connect")
+    opened: Future[ConnectSession] = Future()
+
+    def attempt() -> None:
+        try:
+            opened.set_result(connect())
+        except BaseException as error:  # noqa: BLE001 (whoever waits for it raises it)
+            opened.set_exception(error)
+
+    # A daemon: a pool's threads are waited for at the end of the process, and PySpark tries for minutes.
+    threading.Thread(target=attempt, name="spark-connect", daemon=True).start()
     try:
-        return pool.submit(connect).result(timeout=deadline)
+        return opened.result(timeout=deadline)
     except DeadlineExceeded:
+        # It takes leave of the server at the end of the process, and would try that for minutes as well.
+        for session in unanswered:
+            session.client.set_retry_policies([DefaultPolicy(max_retries=0)])
         raise LakehouseError(
             f"{target.split(';')[0]} did not answer within {deadline} s",
             "is it up, does its address say localhost, is SPARK_CONNECT_AUTHENTICATE_TOKEN its token?",
         ) from None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _give_up_soon(session: ConnectSession) -> None:

@@ -1,49 +1,22 @@
 """Bronze tables: append-only Delta tables into which a batch goes once, whoever offers it and how often."""
 
-# pyarrow ships no types.
-# pyright: reportUnknownParameterType=false
-
 import json
-import os
-import tempfile
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.delta.table import create_table, is_conflict, sql_text
 from lakehouse.engine.query import query
-from lakehouse.engine.server import is_ours
 from lakehouse.errors import LakehouseError
-from lakehouse.settings import settings
-
-# What ingestion adds to every row.
-TECHNICAL_COLUMNS = {
-    "_batch_id": "string",
-    "_ingested_at": "timestamp",
-    "_source_file": "string",
-    "_batch_digest": "string",
-    "_delivered_until": "timestamp",
-}
+from lakehouse.ingest.technical import COMMENTS, TECHNICAL_COLUMNS
 
 # Appended by one process at a time: of several at once one commits and the others try again.
 _ATTEMPTS = 50
 # Small files keep batches apart, so that reading one day skips the others.
 _ROWS_PER_FILE = 100_000
-
-_COMMENTS = {
-    "_batch_id": "The delivery that brought the row.",
-    "_ingested_at": "When this warehouse got it.",
-    "_source_file": "The file, below the landing zone.",
-    "_batch_digest": "SHA-256 of the file.",
-    "_delivered_until": "Until when the source has told everything; empty for snapshots and corrections.",
-}
 
 
 @dataclass(frozen=True)
@@ -77,9 +50,7 @@ def create_bronze_table(
         columns: name to type and description; those that ingestion adds come after them.
         constraints: name to SQL condition of every row.
     """
-    described = dict(columns) | {
-        column: (sql, _COMMENTS[column]) for column, sql in TECHNICAL_COLUMNS.items()
-    }
+    described = dict(columns) | {column: (sql, COMMENTS[column]) for column, sql in TECHNICAL_COLUMNS.items()}
     create_table(
         spark,
         name,
@@ -102,7 +73,8 @@ def column_types(spark: SparkSession, name: str) -> dict[str, str]:
 def append_once(
     spark: SparkSession,
     name: str,
-    rows: pa.Table,
+    offered: DataFrame,
+    batches: Iterable[str],
     among: str,
     *,
     key: Mapping[str, str] | None = None,
@@ -115,7 +87,9 @@ def append_once(
 
     Args:
         name: a table made by `create_bronze_table`.
-        rows: with the columns that ingestion adds.
+        offered: rows with the columns that ingestion adds; read anew by each attempt.
+        batches: the ids of the batches offered, for the commit's note: dbt's increments find what is new by
+            it, without a scan.
         among: a SQL condition that all rows of these batches meet, by which Delta skips the others.
         key: of rows that are alike in these columns one is kept: column to SQL over the table; the batch by
             default.
@@ -126,36 +100,30 @@ def append_once(
     """
     same = key or {"_batch_id": "_batch_id"}
     held = ", ".join(f"{sql} as {column}" for column, sql in same.items())
-    with _as_dataframe(spark, rows) as offered:
-        missing = query(
-            spark,
-            f"""
-            select /*+ broadcast(held) */ offered.*
-            from {{offered}} as offered
-            left anti join (select distinct {held} from {name} where {among}) as held
-                on {" and ".join(f"held.{column} = offered.{column}" for column in same)}
-            """,
-            offered=offered,
-        )
-        options = {
-            "mergeSchema": "true",
-            "maxRecordsPerFile": str(_ROWS_PER_FILE),
-            "userMetadata": json.dumps({"batches": sorted({*_batches(rows), *also_changed})}),
-        }
-        for _ in range(_ATTEMPTS):
-            try:
-                missing.writeTo(name).options(**options).append()
-            except PySparkException as error:
-                if not is_conflict(error):
-                    raise
-            else:
-                return
+    missing = query(
+        spark,
+        f"""
+        select /*+ broadcast(held) */ offered.*
+        from {{offered}} as offered
+        left anti join (select distinct {held} from {name} where {among}) as held
+            on {" and ".join(f"held.{column} = offered.{column}" for column in same)}
+        """,
+        offered=offered,
+    )
+    options = {
+        "mergeSchema": "true",
+        "maxRecordsPerFile": str(_ROWS_PER_FILE),
+        "userMetadata": json.dumps({"batches": sorted({*batches, *also_changed})}),
+    }
+    for _ in range(_ATTEMPTS):
+        try:
+            missing.writeTo(name).options(**options).append()
+        except PySparkException as error:
+            if not is_conflict(error):
+                raise
+        else:
+            return
     raise LakehouseError(f"{name}: others wrote to it during all of {_ATTEMPTS} attempts", "run it again")
-
-
-def _batches(rows: pa.Table) -> list[str]:
-    """The batches offered, for the commit's note: dbt's increments find what is new by it, without a scan."""
-    return rows.column("_batch_id").unique().to_pylist()
 
 
 def held_batches(spark: SparkSession, name: str, condition: str) -> dict[str, HeldBatch]:
@@ -177,15 +145,3 @@ def held_batches(spark: SparkSession, name: str, condition: str) -> dict[str, He
         row["_batch_id"]: HeldBatch(row["digest"], row["ingested_at"], row["row_count"])
         for row in found.to_pylist()
     }
-
-
-@contextmanager
-def _as_dataframe(spark: SparkSession, rows: pa.Table) -> Generator[DataFrame]:
-    """The rows in Spark: through a file that our own engine reads (5 times as fast), else over the wire."""
-    if not is_ours(os.environ.get("SPARK_REMOTE", "")):
-        yield spark.createDataFrame(rows)
-        return
-    with tempfile.TemporaryDirectory(prefix="ingest-", dir=settings().engine_dir / "scratch") as folder:
-        path = Path(folder) / "rows.parquet"
-        pq.write_table(rows, path, row_group_size=_ROWS_PER_FILE)
-        yield spark.read.parquet(str(path))

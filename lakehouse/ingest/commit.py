@@ -7,30 +7,26 @@ batch again: what is there is kept, what lacks is added, and the ledger's row is
 # pyarrow ships no types.
 # pyright: reportUnknownParameterType=false
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import pyarrow as pa
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from lakehouse.delta.table import sql_text, table_exists
 from lakehouse.ingest.bronze import (
-    TECHNICAL_COLUMNS,
     HeldBatch,
     append_once,
+    column_types,
     create_bronze_table,
     held_batches,
 )
 from lakehouse.ingest.ledger_table import entry_row
 from lakehouse.ingest.report import IngestReport, LandedBatch, Refusal
-from lakehouse.ingest.source import ARROW_TYPES, UNREADABLE
+from lakehouse.ingest.source import UNREADABLE, Source
 from lakehouse.ingest.take import Batch, settle, supersede_command
-
-_QUARANTINE_COLUMNS = {
-    "line_number": ("bigint", "The line of the file at which the row begins; of Parquet, the row's number."),
-    "raw": ("string", "The row as it was delivered; of Parquet, as JSON."),
-    "reason": ("string", "Why it cannot be read as its source declares it."),
-}
+from lakehouse.ingest.technical import QUARANTINE_COLUMNS
 
 
 def unreadable_table(table: str) -> str:
@@ -43,29 +39,51 @@ def unreadable_table(table: str) -> str:
     return f"{schema}_quarantine.{name}{UNREADABLE}"
 
 
+def ensure_quarantine(spark: SparkSession, table: str) -> str:
+    """Make the table of a bronze table's unreadable rows where it lacks; returns its name."""
+    name = unreadable_table(table)
+    if not table_exists(spark, name):
+        about = f"Rows delivered for {table} that cannot be read as its source declares them."
+        create_bronze_table(spark, name, QUARANTINE_COLUMNS, about, append_only=False)
+    return name
+
+
 def commit(
-    spark: SparkSession, table: str, group: Sequence[Batch], now: datetime, report: IngestReport
+    spark: SparkSession,
+    schema: str,
+    source: Source,
+    group: Sequence[Batch],
+    staging: str,
+    now: datetime,
+    report: IngestReport,
 ) -> list[pa.Table]:
     """Append a group of batches, in one commit per table.
 
     Args:
-        table: the source's, in bronze.
+        schema: of bronze.
+        staging: where the rows of these batches, and of refused ones, are staged.
         now: the instant of this ingestion; a batch with another one landed before.
         report: what landed, what had landed before, and what was refused goes there.
 
     Returns:
         the ledger's rows of the batches that are whole now.
     """
+    if not group:
+        return []
+    table = f"{schema}.{source.name}"
     batch_ids = [batch.batch_id for batch in group]
     offered = f"_batch_id between {sql_text(min(batch_ids))} and {sql_text(max(batch_ids))}"
-    set_aside = _set_aside(spark, table, group, offered, now)
-    rows = pa.concat_tables(
-        [_stamped(batch.content.rows, batch, now) for batch in group], promote_options="default"
-    )
+    set_aside = _set_aside(spark, table, group, staging, offered)
     landed: dict[str, HeldBatch] = {}
-    if rows.num_rows:
+    if any(batch.rows for batch in group):
         replaced = {batch_id for batch in group for batch_id in batch.replaced}
-        append_once(spark, table, rows, offered, also_changed=replaced)
+        declared = {column.name: column.type for column in source.columns}
+        columns: dict[str, str] = column_types(spark, table) | declared
+        for batch in group:
+            columns |= batch.new_columns
+        files = frozenset[str]().union(*(batch.staged for batch in group))
+        rows = _staged(spark, staging, files, columns, group)
+        append_once(spark, table, rows, batch_ids, offered, also_changed=replaced)
         landed = held_batches(spark, table, offered)
     recorded: list[pa.Table] = []
     for batch in group:
@@ -74,7 +92,7 @@ def commit(
         aside = set_aside.get(batch.batch_id, HeldBatch(batch.digest, now, 0))
         if held.digest != batch.digest:
             settle(batch.batch_id, batch.file, batch.digest, held.digest, held.ingested_at, report)
-        elif aside.digest != batch.digest or held.rows + aside.rows != batch.content.delivered:
+        elif aside.digest != batch.digest or held.rows + aside.rows != batch.delivered:
             report.refused.append(Refusal(batch.file, _do_not_add_up(table, batch, held, aside)))
         else:
             if held.ingested_at == now:
@@ -86,16 +104,15 @@ def commit(
 
 
 def _set_aside(
-    spark: SparkSession, table: str, group: Sequence[Batch], offered: str, now: datetime
+    spark: SparkSession, table: str, group: Sequence[Batch], staging: str, offered: str
 ) -> dict[str, HeldBatch]:
     """Bring the unreadable rows of a group into quarantine; returns what it holds of each batch then."""
     name = unreadable_table(table)
-    unreadable = [batch for batch in group if batch.content.unreadable]
+    unreadable = [batch for batch in group if batch.unreadable]
     if not table_exists(spark, name):
         if not unreadable:
             return {}
-        about = f"Rows delivered for {table} that cannot be read as its source declares them."
-        create_bronze_table(spark, name, _QUARANTINE_COLUMNS, about, append_only=False)
+        ensure_quarantine(spark, table)
     held = held_batches(spark, name, offered)
     stale = [batch for batch in group if batch.batch_id in held and not _is_of(batch, held[batch.batch_id])]
     if stale:
@@ -107,39 +124,34 @@ def _set_aside(
     elif not unreadable:
         return held
     if unreadable:
-        rows = pa.concat_tables([_stamped(_raw(batch), batch, now) for batch in unreadable])
-        append_once(spark, name, rows, offered)
+        files = frozenset[str]().union(*(batch.set_aside for batch in unreadable))
+        rows = _staged(spark, staging, files, column_types(spark, name), unreadable)
+        append_once(spark, name, rows, [batch.batch_id for batch in unreadable], offered)
     return held_batches(spark, name, offered)
 
 
-def _is_of(batch: Batch, held: HeldBatch) -> bool:
-    return (held.digest, held.rows) == (batch.digest, len(batch.content.unreadable))
+def _staged(
+    spark: SparkSession,
+    staging: str,
+    files: Iterable[str],
+    columns: Mapping[str, str],
+    batches: Sequence[Batch],
+) -> DataFrame:
+    """The staged rows of some batches: beside them lie those of batches that were refused after all.
 
-
-def _raw(batch: Batch) -> pa.Table:
-    unreadable = batch.content.unreadable
-    return pa.table(
-        {
-            "line_number": pa.array([row.line for row in unreadable], pa.int64()),
-            "raw": pa.array([row.raw for row in unreadable], pa.string()),
-            "reason": pa.array([row.reason for row in unreadable], pa.string()),
-        }
+    A part of a folder was staged with a digest of its own; its rows get that of the batch.
+    """
+    declared = ", ".join(f"`{name}` {sql}" for name, sql in columns.items())
+    rows = spark.read.schema(declared).parquet(*(f"{staging}/{file}" for file in sorted(files)))
+    digests = pa.table(
+        {"_batch_id": [each.batch_id for each in batches], "digest": [each.digest for each in batches]}
     )
+    known = F.broadcast(spark.createDataFrame(digests))
+    return rows.join(known, "_batch_id").withColumn("_batch_digest", F.col("digest")).select(*columns)
 
 
-def _stamped(rows: pa.Table, batch: Batch, ingested_at: datetime) -> pa.Table:
-    """Rows with the columns that ingestion adds."""
-    values = {
-        "_batch_id": batch.batch_id,
-        "_ingested_at": ingested_at,
-        "_source_file": batch.file,
-        "_batch_digest": batch.digest,
-        "_delivered_until": batch.delivery.delivered_until,
-    }
-    for name, value in values.items():
-        scalar = pa.scalar(value, ARROW_TYPES[TECHNICAL_COLUMNS[name]])
-        rows = rows.append_column(name, pa.repeat(scalar, rows.num_rows))
-    return rows
+def _is_of(batch: Batch, held: HeldBatch) -> bool:
+    return (held.digest, held.rows) == (batch.digest, batch.unreadable)
 
 
 def _landed(batch: Batch, rows: int, quarantined: int) -> LandedBatch:
@@ -170,7 +182,7 @@ def _entry(batch: Batch, held: HeldBatch, aside: HeldBatch) -> pa.Table:
 
 def _do_not_add_up(table: str, batch: Batch, held: HeldBatch, aside: HeldBatch) -> str:
     return (
-        f"it has {batch.content.delivered} rows, but {held.rows} of batch {batch.batch_id} are in {table} "
+        f"it has {batch.delivered} rows, but {held.rows} of batch {batch.batch_id} are in {table} "
         f"and {aside.rows} in {unreadable_table(table)}: an ingestion of it was interrupted, and its file or "
         f"declaration changed since; replace it: {supersede_command(batch.delivery.batch_id)}"
     )

@@ -5,7 +5,6 @@ Of the others, one that was changed within the last `LAKEHOUSE_SETTLE_SECONDS` i
 older, at most that long later: it is taken if it has stood still, and waits for the next call if not.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Iterable
@@ -19,7 +18,7 @@ from lakehouse.ingest.source import MANIFEST, MARKER, Source
 
 @dataclass(frozen=True)
 class Look:
-    """What a file looked like: its size in bytes, and when it was last changed (nanoseconds since 1970)."""
+    """A delivery as it was seen: its bytes, and when it was last changed, in nanoseconds since 1970."""
 
     size: int
     modified_ns: int
@@ -34,13 +33,23 @@ class WrongManifestError(Exception):
 
 
 def look(path: Path) -> Look:
-    """Look at a file.
+    """Look at a file; or at a folder of parts, which has the size of all and the youngest one's time.
 
     Raises:
         OSError: it is gone, or may not be looked at.
     """
     status = path.stat()
-    return Look(status.st_size, status.st_mtime_ns)
+    if not path.is_dir():
+        return Look(status.st_size, status.st_mtime_ns)
+    parts = [part.stat() for part in path.iterdir() if is_part(part)]
+    # A folder's own time says when a part came or went.
+    changed = max((part.st_mtime_ns for part in parts), default=0)
+    return Look(sum(part.st_size for part in parts), max(changed, status.st_mtime_ns))
+
+
+def is_part(path: Path) -> bool:
+    """Whether a file in a delivery's folder is a part of it: others are hidden, as Spark has it."""
+    return not path.name.startswith((".", "_"))
 
 
 def is_young(seen: Look, settle_seconds: float, now_ns: int) -> bool:
@@ -52,11 +61,17 @@ def is_complete(source: Source, delivery: Delivery, settle_seconds: float) -> bo
     """Whether a file may be taken, by one look; one changed later than now, by another clock, may."""
     try:
         if source.complete_when != "settled":
-            return beside(source, delivery.path).is_file()
+            return is_marked(source, delivery.path)
         seen, now_ns = look(delivery.path), time.time_ns()
     except OSError:
         return False
     return seen.modified_ns > now_ns or not is_young(seen, settle_seconds, now_ns)
+
+
+def is_marked(source: Source, path: Path) -> bool:
+    """Whether the marker or manifest of a delivery is there; a folder may have Spark's `_SUCCESS` in it."""
+    has_success = source.complete_when == "marker" and source.has_parts and (path / "_SUCCESS").is_file()
+    return has_success or beside(source, path).is_file()
 
 
 def beside(source: Source, path: Path) -> Path:
@@ -76,7 +91,7 @@ def await_settled(offered: Iterable[tuple[Source, Delivery]], settle_seconds: fl
     for source, delivery in offered:
         path = delivery.path
         if source.complete_when != "settled":
-            if not beside(source, path).is_file():
+            if not is_marked(source, path):
                 waiting[path] = f"its {source.complete_when} {beside(source, path).name} is not there yet"
             continue
         try:
@@ -97,20 +112,6 @@ def await_settled(offered: Iterable[tuple[Source, Delivery]], settle_seconds: fl
         except OSError:
             continue
     return waiting
-
-
-def read_still(path: Path) -> tuple[bytes, Look]:
-    """A file's content, and what it looked like before and after it was read.
-
-    Raises:
-        WaitingError: it was changed meanwhile.
-        OSError: it cannot be read.
-    """
-    before = look(path)
-    content = path.read_bytes()
-    if look(path) != before or len(content) != before.size:
-        raise WaitingError("it is still being written")
-    return content, before
 
 
 @dataclass(frozen=True)
@@ -145,18 +146,16 @@ def read_manifest(source: Source, path: Path) -> Manifest | None:
     return Manifest(rows, sha256.lower())
 
 
-def check_digest(manifest: Manifest | None, content: bytes) -> str:
-    """The SHA-256 of a file's content.
+def check_digest(manifest: Manifest | None, digest: str) -> None:
+    """Compare a delivery's SHA-256 with what its manifest says.
 
     Raises:
         WrongManifestError: the manifest says another one.
     """
-    digest = hashlib.sha256(content).hexdigest()
     if manifest is not None and manifest.sha256 != digest:
         raise WrongManifestError(
             f"its sha256 is {digest[:12]}…, but its manifest says {manifest.sha256[:12]}…"
         )
-    return digest
 
 
 def check_rows(manifest: Manifest | None, rows: int) -> None:

@@ -10,14 +10,17 @@ from lakehouse.delta.table import sql_text
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.bronze import column_types, held_batches
 from lakehouse.ingest.complete import WaitingError, WrongManifestError, await_settled
-from lakehouse.ingest.delivery import Delivery, first_id, revision_id, revision_number
+from lakehouse.ingest.declarations import load_sources
+from lakehouse.ingest.delivery import Delivery, file_name, first_id, revision_id, revision_number
 from lakehouse.ingest.land import create_tables, ingest, taken_up_columns
 from lakehouse.ingest.ledger import Entry, Ledger, read_entries
 from lakehouse.ingest.ledger_table import append_entries, entry_row
 from lakehouse.ingest.periods import Period, parse_periods
+from lakehouse.ingest.read.problems import ProblemError
 from lakehouse.ingest.report import IngestReport
-from lakehouse.ingest.source import Source, load_sources
-from lakehouse.ingest.take import Raw, read_raw, read_typed
+from lakehouse.ingest.scan import scan, staging_folder
+from lakehouse.ingest.source import Source
+from lakehouse.ingest.take import checked_batch, checked_digest, offer
 from lakehouse.progress import Progress, silent
 from lakehouse.settings import settings
 
@@ -50,15 +53,15 @@ def supersede(
     """
     landing = landing or settings().landing_dir
     declared = load_sources() if declared is None else declared
-    _check_words(by, reason)
+    check_words(by, reason)
     source, delivery = _file_of(batch_id, landing, declared)
     create_tables(spark, schema, [source])
     ledger = Ledger(read_entries(schema, spark))
     settle = settings().settle_seconds if settle_seconds is None else settle_seconds
-    raw = _checked(spark, source, delivery, landing, schema, settle)
+    digest = _checked(spark, source, delivery, landing, schema, settle)
     decided = ledger.decided(batch_id)
-    if decided is None or decided.digest != raw.digest:
-        decided = _decide(spark, schema, ledger, delivery, raw, by, reason)
+    if decided is None or decided.digest != digest:
+        decided = _decide(spark, schema, ledger, delivery, digest, by, reason)
     progress(f"{source.name}: {decided.batch_id} replaces {decided.supersedes}")
     return ingest(
         spark,
@@ -73,12 +76,12 @@ def supersede(
 
 
 def _decide(
-    spark: SparkSession, schema: str, ledger: Ledger, delivery: Delivery, raw: Raw, by: str, reason: str
+    spark: SparkSession, schema: str, ledger: Ledger, delivery: Delivery, digest: str, by: str, reason: str
 ) -> Entry:
     """Note the decision in the ledger; returns it as it is there."""
     landed, of_file = ledger.landed(delivery.batch_id), ledger.of_file(delivery.batch_id)
     is_pending = ledger.decided(delivery.batch_id) is not None
-    if landed is not None and landed.digest == raw.digest and not is_pending:
+    if landed is not None and landed.digest == digest and not is_pending:
         raise LakehouseError(
             f"{delivery.path} has the content that landed as batch {landed.batch_id}",
             "put the other content there first, under the same name",
@@ -96,7 +99,7 @@ def _decide(
         day=delivery.day,
         kind="supersede",
         at=datetime.now(UTC),
-        digest=raw.digest,
+        digest=digest,
         supersedes=newest,
         decided_by=by,
         reason=reason,
@@ -107,7 +110,7 @@ def _decide(
         for entry in Ledger(read_entries(schema, spark)).of_file(delivery.batch_id)
         if entry.kind == "supersede" and entry.batch_id == revision
     )
-    if decided.digest != raw.digest:
+    if decided.digest != digest:
         raise LakehouseError(
             f"{decided.decided_by} decided meanwhile that {revision} has other content ({decided.reason})",
             "agree on one content, put it there, and run it again",
@@ -123,28 +126,32 @@ def _is_held(spark: SparkSession, schema: str, delivery: Delivery) -> bool:
 
 def _checked(
     spark: SparkSession, source: Source, delivery: Delivery, landing: Path, schema: str, settle: float
-) -> Raw:
-    """The file's content, which is what its source declares: else nothing is decided."""
-    file = str(delivery.path.relative_to(landing))
+) -> str:
+    """The digest of the file's content, which is what its source declares: else nothing is decided."""
+    file = file_name(delivery.path, landing)
     waiting = await_settled([(source, delivery)], settle)
     if delivery.path in waiting:
         raise LakehouseError(f"{file} is not whole: {waiting[delivery.path]}", "run it again later")
-    if source.is_of_the_future(delivery, datetime.now(UTC)):
+    now = datetime.now(UTC)
+    if source.is_of_the_future(delivery, now):
         raise LakehouseError(f"{file}: {delivery.period} is still to come", "look at its name")
     table = f"{schema}.{source.name}"
+    taken_up = {source.name: taken_up_columns(source, table, column_types(spark, table))}
     try:
-        raw = read_raw(source, delivery)
-        content = read_typed(
-            source, delivery, raw, file, taken_up_columns(source, table, column_types(spark, table))
-        )
-    except (WaitingError, WrongManifestError, OSError) as error:
+        # What landed of it does not matter: all of it is looked at.
+        offered = offer(source, delivery, landing, Ledger())
+        with staging_folder(spark) as staging:
+            found = scan(spark, [source], offered.files, taken_up, now, staging)
+        digest = checked_digest(offered, found)
+        batch = checked_batch(offered, found, digest)
+    except (WaitingError, WrongManifestError, ProblemError, OSError) as error:
         raise LakehouseError(f"{file}: {error}", "nothing was decided; put the whole file there") from error
-    if content.rows.num_rows == 0:
+    if batch.rows == 0:
         raise LakehouseError(
             f"{file} has no row, so it cannot replace one",
             "readers would not notice that rows went: override the gate, or deliver rows that correct them",
         )
-    return raw
+    return digest
 
 
 def _file_of(batch_id: str, landing: Path, declared: Mapping[str, Source]) -> tuple[Source, Delivery]:
@@ -184,14 +191,15 @@ def declare_missing(
             lies before the first delivery, or landed in part.
     """
     declared = load_sources() if declared is None else declared
-    _check_words(by, reason)
+    check_words(by, reason)
     if source_name not in declared:
         raise LakehouseError(
             f"unknown source {source_name}", f"declared in sources/ are {', '.join(sorted(declared))}"
         )
     source = declared[source_name]
-    if source.arrives == "snapshot":
-        raise LakehouseError(f"{source_name} delivers snapshots", "of those no period can be missing")
+    if source.arrives == "snapshot" or source.database is not None:
+        what = "reads a database" if source.database else "delivers snapshots"
+        raise LakehouseError(f"{source_name} {what}", "of those no period can be missing")
     try:
         asked = parse_periods(periods)
     except ValueError as error:
@@ -258,6 +266,11 @@ def _check_not_begun(spark: SparkSession, table: str, source: Source, asked: lis
         )
 
 
-def _check_words(by: str, reason: str) -> None:
+def check_words(by: str, reason: str) -> None:
+    """Refuse a decision without a name or a reason.
+
+    Raises:
+        LakehouseError: one of them is blank.
+    """
     if not by.strip() or not reason.strip():
         raise LakehouseError("a decision needs a name and a reason", "give --by NAME and --reason WHY")

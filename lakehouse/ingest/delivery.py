@@ -5,9 +5,15 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
+from lakehouse.errors import LakehouseError
 from lakehouse.ingest.periods import Period
 
+OBJECT_STORES = ("s3://", "s3a://")
 _REVISION = re.compile(r"_r([1-9]\d*)$")
+
+
+class UnlistedError(LakehouseError):
+    """A source's folder cannot be listed: its store does not answer, or not to us."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +39,30 @@ class Delivery:
     delivered_until: datetime | None
 
 
+def file_name(path: Path, landing: Path) -> str:
+    """A delivery, or a part of one, as reports, ledger and bronze name it.
+
+    >>> file_name(Path("/landing/a/a_2013-07-01.csv"), Path("/landing"))
+    'a/a_2013-07-01.csv'
+
+    Returns:
+        its path below the landing zone; of an object store its URI.
+    """
+    return str(path) if "://" in str(path) else str(path.relative_to(landing))
+
+
 def revision_id(batch_id: str, number: int) -> str:
     """The batch id of a batch's second content, or a later one: it sorts after the first, and has its day."""
     return f"{batch_id}_r{number}"
+
+
+def released_id(batch_id: str) -> str:
+    """The batch id of those unreadable rows of a batch that were released.
+
+    >>> released_id("flight_actuals_2013-10-01")
+    'flight_actuals_2013-10-01_released'
+    """
+    return f"{batch_id}_released"
 
 
 def first_id(batch_id: str) -> str:
@@ -60,3 +87,12 @@ def revision_number(batch_id: str) -> int:
 def is_revision(note: str | None) -> bool:
     """Whether a file's note is what revisions end in, which no file may be called."""
     return note is not None and _REVISION.search(f"_{note}") is not None
+
+
+def in_bucket(files: str) -> str:
+    """A path below the landing zone, or that in the bucket of a URI.
+
+    >>> in_bucket("a/a_{delivery}.csv"), in_bucket("s3://flights/in/a_{delivery}.csv")
+    ('a/a_{delivery}.csv', 'in/a_{delivery}.csv')
+    """
+    return files.partition("://")[2].partition("/")[2] if files.startswith(OBJECT_STORES) else files

@@ -7,7 +7,8 @@ A ledger of any age can be read, also an older version of it: a column that it l
 from collections.abc import Mapping, Sequence
 
 from lakehouse.delta.table import sql_text
-from lakehouse.ingest.source import Source, load_sources
+from lakehouse.ingest.declarations import load_sources
+from lakehouse.ingest.source import Source
 
 
 def frontier_sql(ledger: str, sources: Sequence[str], declared: Mapping[str, Source] | None = None) -> str:

@@ -6,6 +6,7 @@ Rows are only added. A row's `kind` says what it is:
     supersede  a person's decision that a batch gets another content, noted before that content's rows land.
                A build in between lacks the batch; the commit of the rows names both, so the next one is right
     missing    a person's decision that a period never comes
+    release    a person's decision that unreadable rows come in after all, as the delivery of this batch id
 """
 
 # pyarrow ships no types.
@@ -24,15 +25,17 @@ from pyspark.sql import SparkSession
 
 from lakehouse.delta.table import local_folder, table_exists
 from lakehouse.ingest.complete import is_complete, look
-from lakehouse.ingest.delivery import Delivery, first_id, revision_number
+from lakehouse.ingest.declarations import load_sources
+from lakehouse.ingest.delivery import Delivery, first_id, released_id, revision_number
 from lakehouse.ingest.frontier import frontier_sql, superseded_sql
+from lakehouse.ingest.listing import Listed, list_deliveries
 from lakehouse.ingest.periods import PERIOD, Period, parse_period
-from lakehouse.ingest.source import DELIVERIES, Source, load_sources
+from lakehouse.ingest.source import DELIVERIES, Source
 from lakehouse.settings import settings
 
 __all__ = ["Entry", "Ledger", "frontier_sql", "pending", "read_entries", "superseded_sql"]
 
-Kind = Literal["delivery", "supersede", "missing"]
+Kind = Literal["delivery", "supersede", "missing", "release"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Entry:
         decided_by, reason: of a decision, and of what it landed.
         file_size, file_modified_ns: the file when it was read.
         delivered_until: None where it completes no period.
+        watermark: of a load from a database, up to where it read; see database/plan.py.
     """
 
     source: str
@@ -63,11 +67,13 @@ class Entry:
     file_size: int | None = None
     file_modified_ns: int | None = None
     delivered_until: datetime | None = None
+    watermark: str | None = None
 
     @property
     def period(self) -> Period | None:
         """The local day or hour that it completes, or that never comes."""
-        matched = re.match(PERIOD, self.batch_id.removeprefix(f"{self.source}_"))
+        # A name that goes on is of a file beside the regular ones, or of a batch of a topic.
+        matched = re.match(rf"{PERIOD}(?=$|_r\d+$)", self.batch_id.removeprefix(f"{self.source}_"))
         return parse_period(matched[0]) if matched and self.delivered_until is not None else None
 
 
@@ -82,7 +88,7 @@ class Ledger:
         """Deliveries and decisions about each file, by the id of its first content, oldest content first."""
         found: dict[str, list[Entry]] = {}
         for entry in self.entries:
-            if entry.kind != "missing":
+            if entry.kind in ("delivery", "supersede"):
                 found.setdefault(first_id(entry.batch_id), []).append(entry)
         return {
             batch_id: sorted(of_file, key=lambda entry: revision_number(entry.batch_id))
@@ -110,6 +116,12 @@ class Ledger:
         landed = {entry.batch_id for entry in self.of_file(batch_id) if entry.kind == "delivery"}
         decisions = [entry for entry in self.of_file(batch_id) if entry.kind == "supersede"]
         return decisions[-1] if decisions and decisions[-1].batch_id not in landed else None
+
+    def released(self, batch_id: str) -> Entry | None:
+        """The decision that unreadable rows of a batch come in after all."""
+        wanted = released_id(batch_id)
+        decisions = (entry for entry in self.entries if entry.kind == "release")
+        return next((entry for entry in decisions if entry.batch_id == wanted), None)
 
     def never_comes(self, delivery: Delivery) -> Entry | None:
         """The decision that the period of a regular delivery, or some of it, never comes."""
@@ -148,6 +160,7 @@ def pending(
     entries: Iterable[Entry],
     *,
     declared: Mapping[str, Source] | None = None,
+    listed: Listed | None = None,
     settle_seconds: float | None = None,
     now: datetime | None = None,
 ) -> list[Delivery]:
@@ -155,11 +168,12 @@ def pending(
 
     Needs no Spark. A file that was refused stays in the list until it is corrected or removed; one whose name
     is refused, or that is not whole yet, is not in it. Neither is a file that landed and was changed
-    afterwards: only a person can let that land.
+    afterwards: only a person can let that land. Of a source that cannot be listed nothing is known.
 
     Args:
         entries: of the ledger, as `read_entries` gives them.
         declared: the declarations; those of the project by default.
+        listed: what lies there, where that was looked at already.
         settle_seconds: how long a file has to stand still; the setting by default.
         now: UTC; the wall clock by default.
 
@@ -169,10 +183,12 @@ def pending(
     ledger = Ledger(entries)
     at = now or datetime.now(UTC)
     settle = settings().settle_seconds if settle_seconds is None else settle_seconds
+    sources = load_sources() if declared is None else declared
+    found = (list_deliveries(sources.values(), landing) if listed is None else listed).deliveries
     return [
         delivery
-        for _, source in sorted((load_sources() if declared is None else declared).items())
-        for delivery in source.deliveries(landing)
+        for name, source in sorted(sources.items())
+        for delivery in found.get(name, ())
         if not source.is_of_the_future(delivery, at)
         and not ledger.holds(delivery)
         and is_complete(source, delivery, settle)
@@ -215,4 +231,5 @@ def _entry(row: Mapping[str, Any]) -> Entry:
         file_size=row.get("file_size"),
         file_modified_ns=row.get("file_modified_ns"),
         delivered_until=row["_delivered_until"],
+        watermark=row.get("watermark"),
     )

@@ -14,7 +14,6 @@ from lakehouse.delta.table import table_exists
 from lakehouse.engine.query import query
 from lakehouse.engine.state import exclusive
 from lakehouse.ingest.bronze import (
-    TECHNICAL_COLUMNS,
     append_once,
     column_types,
     create_bronze_table,
@@ -24,7 +23,9 @@ from lakehouse.ingest.complete import Look
 from lakehouse.ingest.frontier import frontier_sql
 from lakehouse.ingest.periods import covering
 from lakehouse.ingest.report import Frontier
-from lakehouse.ingest.source import ARROW_TYPES, DELIVERIES, Source
+from lakehouse.ingest.source import DELIVERIES, Source
+from lakehouse.ingest.technical import TECHNICAL_COLUMNS
+from lakehouse.ingest.types import ARROW_TYPES
 from lakehouse.settings import settings
 
 _DAYS_ONE_BY_ONE = 31
@@ -36,7 +37,7 @@ _FIRST_COLUMNS = {
 }
 # A ledger from before these gets them with the first ingestion.
 _LATER_COLUMNS = {
-    "kind": ("string", "delivery, supersede or missing; empty in old rows, which are deliveries."),
+    "kind": ("string", "delivery, supersede, missing or release; empty in old rows, which are deliveries."),
     "landed_rows": ("bigint", "How many of its rows landed in the source's table."),
     "quarantined_rows": ("bigint", "How many of its rows could not be read, and lie in the quarantine."),
     "supersedes": ("string", "The batch that it replaces; nobody reads the rows of that one any more."),
@@ -44,6 +45,7 @@ _LATER_COLUMNS = {
     "reason": ("string", "Why that was decided."),
     "file_size": ("bigint", "Bytes of the file when it was read."),
     "file_modified_ns": ("bigint", "When the file had last been changed then, in nanoseconds since 1970."),
+    "watermark": ("string", "Of a load from a database: up to which watermark it read."),
     "_delivered_from": ("timestamp", "From when on the source has told everything, until _delivered_until."),
 }
 _COLUMNS = _FIRST_COLUMNS | _LATER_COLUMNS
@@ -66,7 +68,8 @@ def ensure_ledger(spark: SparkSession, schema: str) -> None:
         )
         if lacking:
             spark.sql(f"alter table {name} add columns ({columns})")
-            for rule, condition in _ADDS_UP.items():
+            # A ledger that has the columns has the rule about them.
+            for rule, condition in _ADDS_UP.items() if "landed_rows" in lacking else ():
                 spark.sql(f"alter table {name} add constraint {rule} check ({condition})")
 
 
@@ -92,6 +95,7 @@ def entry_row(
     decided_by: str | None = None,
     reason: str | None = None,
     seen: Look | None = None,
+    watermark: str | None = None,
 ) -> pa.Table:
     """One row of the ledger."""
     values: dict[str, object] = {
@@ -112,6 +116,7 @@ def entry_row(
         "reason": reason,
         "file_size": seen and seen.size,
         "file_modified_ns": seen and seen.modified_ns,
+        "watermark": watermark,
     }
     types = {column: sql for column, (sql, _) in _COLUMNS.items()} | TECHNICAL_COLUMNS
     return pa.table(
@@ -126,7 +131,8 @@ def append_entries(spark: SparkSession, schema: str, rows: Sequence[pa.Table]) -
     table = pa.concat_tables(rows)
     days = _on_days(table.column("day").to_pylist())
     key = {"_batch_id": "_batch_id", "kind": "coalesce(kind, 'delivery')"}
-    append_once(spark, f"{schema}.{DELIVERIES}", table, days, key=key)
+    batches = table.column("_batch_id").unique().to_pylist()
+    append_once(spark, f"{schema}.{DELIVERIES}", spark.createDataFrame(table), batches, days, key=key)
 
 
 def frontiers(

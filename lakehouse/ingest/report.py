@@ -14,6 +14,7 @@ class LandedBatch:
         rows: how many landed in the source's table.
         quarantined: how many could not be read, and lie in the quarantine with the reason.
         supersedes: the batch whose rows nobody reads any more.
+        read: of a load from a database, between which bounds.
     """
 
     source: str
@@ -22,6 +23,29 @@ class LandedBatch:
     rows: int
     quarantined: int = 0
     supersedes: str | None = None
+    read: str | None = None
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A delivery that this call fetched from an API.
+
+    Args:
+        file: where it was written, below the landing zone.
+        rows: how many records it has.
+        pages: on how many pages they came.
+        resumed_pages: how many of these an earlier call had fetched.
+        requests: how many were sent, those that were tried again included.
+        is_unchanged: the API has what it had when the last delivery was fetched; no file was written.
+    """
+
+    source: str
+    file: str
+    rows: int
+    pages: int
+    resumed_pages: int
+    requests: int
+    is_unchanged: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +82,23 @@ class Frontier:
 
 
 @dataclass(frozen=True)
+class StreamLag:
+    """How far a source is behind its topic.
+
+    Args:
+        rows_behind: records that have not landed.
+        minutes_behind: age of the oldest of them, by its timestamp; None where there is none.
+        alert: what is above the limits of the declaration, for people.
+    """
+
+    source: str
+    topic: str
+    rows_behind: int
+    minutes_behind: float | None
+    alert: str | None = None
+
+
+@dataclass(frozen=True)
 class IngestReport:
     """What one call did.
 
@@ -68,6 +109,8 @@ class IngestReport:
         waiting: files that are not whole yet.
         versions: each source's bronze table after it, by source.
         frontiers: of each source that delivers periods.
+        fetched: deliveries that it fetched from APIs, before they landed.
+        lags: of each source that comes from a topic, after it.
     """
 
     landed: list[LandedBatch] = field(default_factory=list)
@@ -76,3 +119,5 @@ class IngestReport:
     waiting: list[Waiting] = field(default_factory=list)
     versions: dict[str, TableVersion] = field(default_factory=dict)
     frontiers: list[Frontier] = field(default_factory=list)
+    fetched: list[Fetched] = field(default_factory=list)
+    lags: list[StreamLag] = field(default_factory=list)

@@ -1,7 +1,5 @@
-"""Declared sources: what each `sources/NAME.yml` says about the files of one source.
+"""A declared source: what `sources/NAME.yml` says of it, checked as a whole."""
 
-A declaration is checked when it is read; what is wrong is named by file and field.
-"""
 
 # pyarrow ships no types.
 # pyright: reportUnknownParameterType=false
@@ -12,26 +10,29 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
-import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, field_validator, model_validator
 
-from lakehouse.errors import LakehouseError
-from lakehouse.ingest.declared import ARROW_TYPES, Column, Declared, MinRows, Name, Text
-from lakehouse.ingest.delivery import Delivery, is_revision
+from lakehouse.ingest.api.declared import Api
+from lakehouse.ingest.database.declared import Database, check_database
+from lakehouse.ingest.declared import Column, Declared, MinRows, Name, Text, check_zone
+from lakehouse.ingest.delivery import OBJECT_STORES, Delivery, UnlistedError, in_bucket, is_revision
+from lakehouse.ingest.dialect import Csv, Json, Parquet, dialect_problem
 from lakehouse.ingest.periods import PERIOD, parse_period
-from lakehouse.settings import PROJECT_ROOT
+from lakehouse.ingest.stream.declared import Stream
+from lakehouse.ingest.types import arrow_type
 
 # The ledger, one row per delivery; no source may have its name.
 DELIVERIES = "deliveries"
+# The planned batches of topics; no source may have its name, either.
+STREAM_BATCHES = "stream_batches"
 # In the quarantine's schema: what a source's table of unreadable rows ends in.
 UNREADABLE = "_unreadable"
 
 _DELIVERY = "{delivery}"
 _SUFFIXES = {"csv": ".csv", "jsonl": ".jsonl", "parquet": ".parquet"}
+_COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4", ".br": "brotli"}
 # Files that say of the one beside them that it is whole; see complete.py.
 MARKER, MANIFEST = ".done", ".manifest"
 # How many days before its end a delivery may come, where the declaration says nothing.
@@ -44,10 +45,15 @@ class Source(Declared):
     name: Name
     description: Text
     owner: Text
-    format: Literal["csv", "jsonl", "parquet"]
-    files: str = Field(
-        description="Path below the landing zone, `{delivery}` standing for the period delivered."
+    format: Literal["csv", "jsonl", "parquet"] | None = Field(
+        default=None, description="What the files are; of a source that delivers files."
     )
+    files: str | None = Field(
+        default=None,
+        description="Path below the landing zone, or s3://BUCKET/PATH; `{delivery}` stands for the period.",
+    )
+    database: Database | None = Field(default=None, description="Of a source that reads a database.")
+    stream: Stream | None = Field(default=None, description="The topic, of a source that comes from one.")
     arrives: Literal["live", "ahead", "snapshot"] = Field(
         description="live: events as they happen; ahead: plans, before their day; snapshot: all at once."
     )
@@ -80,14 +86,35 @@ class Source(Declared):
     days_ahead: int | None = Field(
         default=None, ge=0, le=3660, description="How many days before its end a delivery may come."
     )
+    csv: Csv = Field(default=Csv(), description="How CSV is written.")
+    json_lines: Json = Field(default=Json(), alias="json", description="How JSON lines are written.")
+    parquet: Parquet = Field(default=Parquet(), description="How Parquet is written.")
     columns: list[Column] = Field(min_length=1)
+    api: Api | None = Field(default=None, description="From which API its deliveries are fetched.")
+    ask_every_minutes: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_080,
+        description="How often the graph asks an API, a database or a topic; 60 by default.",
+    )
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether its rows come only where somebody asks for them: of an API, a database or a topic."""
+        return any(each is not None for each in (self.api, self.database, self.stream))
+
+    @property
+    def asked_every_minutes(self) -> int:
+        """How often the graph asks."""
+        return self.ask_every_minutes or 60
 
     @field_validator("name")
     @classmethod
     def _is_free(cls, value: str) -> str:
-        if value == DELIVERIES or value.endswith(UNREADABLE):
+        if value in (DELIVERIES, STREAM_BATCHES) or value.endswith(UNREADABLE):
             raise ValueError(
-                f"{value} is reserved: bronze.{DELIVERIES} is the ledger, *{UNREADABLE} holds unreadable rows"
+                f"{value} is reserved: bronze.{DELIVERIES} is the ledger, {STREAM_BATCHES} the batches of "
+                f"topics, *{UNREADABLE} holds unreadable rows"
             )
         return value
 
@@ -99,16 +126,13 @@ class Source(Declared):
     @field_validator("time_zone")
     @classmethod
     def _is_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError(f"{value!r} is not a time zone") from None
-        return value
+        return check_zone(value)
 
     @field_validator("columns")
     @classmethod
     def _are_distinct(cls, value: list[Column]) -> list[Column]:
-        for names in ([column.name for column in value], [column.delivered_name for column in value]):
+        in_files = [column.path or column.delivered_name for column in value]
+        for names in ([column.name for column in value], in_files):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{', '.join(twice)} declared twice")
@@ -123,14 +147,91 @@ class Source(Declared):
         for field, column in (("reported_time", self.reported_time), ("event_time", self.event_time)):
             if column is not None and types.get(column) != "timestamp":
                 raise ValueError(f"{field}: {column} is not a declared column of type timestamp")
-        expected = f"{self.name}_{_DELIVERY}{_SUFFIXES[self.format]}"
-        if (
-            Path(self.files).name != expected
-            or Path(self.files).is_absolute()
-            or ".." in Path(self.files).parts
-        ):
-            raise ValueError(f"files: must be a path below the landing zone that ends in {expected}")
+        if self.ask_every_minutes is not None and not self.is_asked:
+            raise ValueError("ask_every_minutes: its files are delivered, and nobody is asked for them")
+        dialects = {"csv": Csv(), "json_lines": Json(), "parquet": Parquet()}
+        declared = {name for name, plain in dialects.items() if getattr(self, name) != plain}
+        if problem := dialect_problem(self.format, declared, self.csv, self.allow_new_columns, self.columns):
+            raise ValueError(problem)
+        if self.database is not None:
+            of_files = ("format", "files", "allow_new_columns")
+            check_database(
+                self.database,
+                columns=self.columns,
+                keys=self.keys,
+                reported_time=self.reported_time,
+                arrives=self.arrives,
+                of_files={field: True for field in of_files if getattr(self, field)},
+            )
+            return self
+        if self.stream is not None:
+            of_files = {"format": self.format, "files": self.files}
+            self.stream.check(
+                self.columns, of_files, is_live=self.arrives == "live" and not self.allow_new_columns
+            )
+            return self
+        if self.format is None or self.files is None:
+            raise ValueError(f"{'format' if self.format is None else 'files'}: is missing")
+        named = f"{self.name}_{_DELIVERY}"
+        suffix = _SUFFIXES[self.format]
+        path = Path(in_bucket(self.files))
+        compressed = suffix if path.suffix == suffix or self.format == "parquet" else suffix + path.suffix
+        is_known = compressed == suffix or path.suffix in _COMPRESSIONS
+        ends = (named + compressed, f"{named}/*{compressed}")
+        is_below = not path.is_absolute() and ".." not in path.parts and "://" not in in_bucket(self.files)
+        if not is_known or not self.files.endswith(ends) or not is_below:
+            raise ValueError(
+                f"files: must be a path below the landing zone, or s3://BUCKET/PATH, that ends in "
+                f"{named}{suffix}, or for a folder of parts in {named}/*{suffix}; text may also be "
+                f"compressed, as {suffix}.gz"
+            )
+        if self.api is not None and self.bucket is not None:
+            raise ValueError("files: what is fetched from an API lies below the landing zone")
+        if self.api is not None:
+            self.api.check(self.__dict__, self.days_before_end)
         return self
+
+    @property
+    def days_before_end(self) -> int:
+        """How many days before its period's end a delivery may come."""
+        return _DAYS_AHEAD[self.arrives] if self.days_ahead is None else self.days_ahead
+
+    @cached_property
+    def path(self) -> Path:
+        """Where its deliveries lie below `root`, `{delivery}` standing for the period."""
+        assert self.files is not None, f"{self.name} delivers no files"  # noqa: S101 - checked when it is read
+        path = Path(in_bucket(self.files))
+        return path.parent if path.name.startswith("*") else path
+
+    @cached_property
+    def bucket(self) -> str | None:
+        """The bucket of an object store in which its deliveries lie; None where the landing zone has them."""
+        if self.files is None or not self.files.startswith(OBJECT_STORES):
+            return None
+        return self.files.partition("://")[2].partition("/")[0]
+
+    def root(self, landing: Path) -> Path:
+        """What `path` and `folder` lie below: the landing zone, or a bucket."""
+        if self.bucket is None:
+            return landing
+        from lakehouse.ingest.object_store import bucket
+
+        return bucket(self.bucket)
+
+    @cached_property
+    def has_parts(self) -> bool:
+        """Whether a delivery is a folder of files, and not a file."""
+        return self.files is not None and Path(self.files).name.startswith("*")
+
+    @cached_property
+    def suffix(self) -> str:
+        """What the names of its files end in."""
+        return "".join(Path(self.files).suffixes[-2:]) if self.files else ""
+
+    @cached_property
+    def compression(self) -> str | None:
+        """How its files are compressed, as Arrow calls it; None where they are not, or are Parquet."""
+        return _COMPRESSIONS.get(Path(self.suffix).suffix)
 
     @cached_property
     def required(self) -> frozenset[str]:
@@ -141,22 +242,27 @@ class Source(Declared):
     @cached_property
     def arrow_schema(self) -> pa.Schema:
         """The declared columns as Arrow types, in declared order."""
-        return pa.schema([(column.name, ARROW_TYPES[column.type]) for column in self.columns])
+        return pa.schema([(column.name, arrow_type(column.type)) for column in self.columns])
 
     @cached_property
-    def delivered_schema(self) -> pa.Schema:
-        """The same as `arrow_schema`, by the columns' names in the files."""
-        return pa.schema([(column.delivered_name, ARROW_TYPES[column.type]) for column in self.columns])
+    def delivered_names(self) -> tuple[str, ...]:
+        """The declared columns' names in the files, in declared order; of paths, each top once."""
+        return tuple(dict.fromkeys(column.delivered_name for column in self.columns))
+
+    @cached_property
+    def column_of(self) -> dict[str, Column]:
+        """The declared columns, by name."""
+        return {column.name: column for column in self.columns}
 
     @cached_property
     def folder(self) -> Path:
-        """The folder of its files, below the landing zone."""
-        return Path(self.files).parent
+        """The folder of its files, below `root`."""
+        return self.path.parent
 
     @cached_property
     def form(self) -> str:
         """The form of its files' names, for people."""
-        return Path(self.files).name.replace(_DELIVERY, "YYYY-MM-DD[THH][_note]")
+        return self.path.name.replace(_DELIVERY, "YYYY-MM-DD[THH][_note]")
 
     def least_rows(self, delivery: Delivery) -> int:
         """How many rows a delivery must have at least, unless it is empty and may be."""
@@ -166,8 +272,7 @@ class Source(Declared):
 
     def is_of_the_future(self, delivery: Delivery, now: datetime) -> bool:
         """Whether a delivery's period ends later than the source may know of."""
-        days = _DAYS_AHEAD[self.arrives] if self.days_ahead is None else self.days_ahead
-        return delivery.period.end(self.time_zone) > now + timedelta(days=days)
+        return delivery.period.end(self.time_zone) > now + timedelta(days=self.days_before_end)
 
     def deliveries(self, landing: Path, days: tuple[date, date] | None = None) -> list[Delivery]:
         """The source's files in the landing zone, by batch id.
@@ -204,7 +309,7 @@ class Source(Declared):
         completes = matched["note"] is None and self.arrives != "snapshot"
         return Delivery(
             source=self.name,
-            batch_id=path.name.removesuffix(_SUFFIXES[self.format]),
+            batch_id=path.name if self.has_parts else path.name.removesuffix(self.suffix),
             path=path,
             day=period.day,
             period=period,
@@ -227,56 +332,24 @@ class Source(Declared):
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         period = rf"(?P<period>{PERIOD})(?:_(?P<note>[a-z0-9_]+))?"
-        return re.compile(period.join(map(re.escape, Path(self.files).name.split(_DELIVERY))))
+        return re.compile(period.join(map(re.escape, self.path.name.split(_DELIVERY))))
 
     def _files(self, landing: Path) -> Iterator[Path]:
-        folder = landing / self.folder
-        if not folder.is_dir():
+        folder = self.root(landing) / self.folder if self.files else None
+        if folder is None:
             return iter(())
+        try:
+            found = [
+                each for each in folder.iterdir() if (each.is_dir() if self.has_parts else each.is_file())
+            ]
+        except (FileNotFoundError, NotADirectoryError):
+            return iter(())
+        except OSError as error:
+            raise UnlistedError(
+                f"{folder} cannot be listed: {error}",
+                "docs/ingestion.md says where the object store's address and credentials come from",
+            ) from error
         # A dot marks what is still being written; a marker or manifest is of the file beside it.
-        beside = tuple(_SUFFIXES[self.format] + kind for kind in (MARKER, MANIFEST))
-        return (
-            path
-            for path in folder.iterdir()
-            if path.is_file() and not path.name.startswith(".") and not path.name.endswith(beside)
-        )
-
-
-def load_sources(folder: Path = PROJECT_ROOT / "sources") -> dict[str, Source]:
-    """All declarations `*.yml` of a folder, by name.
-
-    Raises:
-        LakehouseError: one is not YAML, or a field of it is missing, unknown or wrong.
-    """
-    sources = [load_source(path) for path in sorted(folder.glob("*.yml"))]
-    if not sources:
-        raise LakehouseError(f"no sources are declared in {folder}", "docs/ingestion.md shows how to add one")
-    return {source.name: source for source in sources}
-
-
-def load_source(path: Path) -> Source:
-    """One declaration.
-
-    Raises:
-        LakehouseError: see `load_sources`.
-    """
-    hint = "docs/ingestion.md explains every field"
-    try:
-        declared = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise LakehouseError(f"{path} is not YAML: {error}", hint) from error
-    if not isinstance(declared, dict):
-        raise LakehouseError(f"{path} holds no declaration", hint)
-    try:
-        source = Source.model_validate(declared)
-    except ValidationError as error:
-        raise LakehouseError(f"{path}: {'; '.join(map(_problem, error.errors()))}", hint) from None
-    if source.name != path.stem:
-        raise LakehouseError(f"{path}: name: {source.name} is not the file's name", "give both the same name")
-    return source
-
-
-def _problem(error: ErrorDetails) -> str:
-    where = ".".join(str(part) for part in error["loc"])
-    text = str(error["msg"]).removeprefix("Value error, ")
-    return f"{where}: {text}" if where else text
+        suffix = "" if self.has_parts else self.suffix
+        beside = tuple(suffix + kind for kind in (MARKER, MANIFEST))
+        return (path for path in found if not path.name.startswith(".") and not path.name.endswith(beside))

@@ -1,9 +1,8 @@
-"""What is to become of one delivered file: a batch that may land, or it is skipped, refused, or waits."""
+"""What is to become of a delivery that was read: it may land, or it is skipped, refused, or waits."""
 
-# pyarrow ships no types.
-# pyright: reportUnknownParameterType=false
-
-from collections.abc import Mapping
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,24 +14,49 @@ from lakehouse.ingest.complete import (
     WrongManifestError,
     check_digest,
     check_rows,
+    is_part,
+    look,
     read_manifest,
-    read_still,
 )
-from lakehouse.ingest.delivery import Delivery, first_id
+from lakehouse.ingest.delivery import Delivery, file_name, first_id
 from lakehouse.ingest.ledger import Entry, Ledger
-from lakehouse.ingest.problems import RefusedFileError
+from lakehouse.ingest.offer import Found, Offer
+from lakehouse.ingest.read.problems import ProblemError
 from lakehouse.ingest.report import IngestReport, Refusal, Waiting
 from lakehouse.ingest.source import Source
-from lakehouse.ingest.split import Content, read_content
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A delivery that is to be read.
+
+    Args:
+        file: it, below the landing zone.
+        seen: how it looked before it was read.
+        files: what is read of it: itself, or its parts in the order of their names; each with its bytes.
+        decision: that its content supersedes another one.
+    """
+
+    source: Source
+    delivery: Delivery
+    file: str
+    seen: Look
+    manifest: Manifest | None
+    files: Sequence[tuple[Offer, int]]
+    decision: Entry | None = None
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A file that was read, and is what its source declares.
+    """A delivery that was read, and is what its source declares.
 
     Args:
-        batch_id: of this content: the file's, or that of a revision.
-        seen: the file when it was read.
+        batch_id: of this content: the delivery's, or that of a revision.
+        digest: SHA-256 of the file; of a folder, see `digest_of`.
+        rows: how many of its rows are as declared.
+        unreadable: how many are not.
+        new_columns: type of each column that is not declared.
+        staged, set_aside: the staged files in which these and those rows are, among others.
         decision: that this content supersedes another one.
         replaced: the batches that it supersedes, oldest first.
     """
@@ -42,108 +66,180 @@ class Batch:
     file: str
     digest: str
     seen: Look
-    content: Content
+    rows: int
+    unreadable: int
+    new_columns: Mapping[str, str]
+    staged: frozenset[str] = frozenset()
+    set_aside: frozenset[str] = frozenset()
     decision: Entry | None = None
     replaced: tuple[str, ...] = ()
 
+    @property
+    def delivered(self) -> int:
+        """How many rows the delivery has, readable or not."""
+        return self.rows + self.unreadable
 
-def take(
-    source: Source,
-    delivery: Delivery,
-    landing: Path,
-    ledger: Ledger,
-    taken_up: Mapping[str, str],
-    report: IngestReport,
-) -> Batch | None:
-    """Read a file; None where it does not land, which the report then has."""
-    file = str(delivery.path.relative_to(landing))
+
+def offer(source: Source, delivery: Delivery, landing: Path, ledger: Ledger) -> Offered:
+    """What Spark's tasks are asked of a delivery.
+
+    Raises:
+        WaitingError: its manifest is not there.
+        WrongManifestError: its manifest is not one.
+        ProblemError: it is a folder with files that are not its parts.
+        OSError: it cannot be looked at.
+    """
+    decision = ledger.decided(delivery.batch_id)
+    manifest = read_manifest(source, delivery.path)
+    seen = look(delivery.path)
+    paths = _parts(source, delivery.path) if source.has_parts else [delivery.path]
+    files = [
+        (
+            Offer(
+                source=source.name,
+                batch_id=decision.batch_id if decision else delivery.batch_id,
+                path=str(path),
+                file=file_name(path, landing),
+                delivered_until=delivery.delivered_until,
+                is_known=decision is None and ledger.landed(delivery.batch_id) is not None,
+            ),
+            path.stat().st_size,
+        )
+        for path in paths
+    ]
+    return Offered(source, delivery, file_name(delivery.path, landing), seen, manifest, files, decision)
+
+
+def _parts(source: Source, folder: Path) -> list[Path]:
+    parts = sorted(part for part in folder.iterdir() if is_part(part))
+    others = [part.name for part in parts if not part.name.endswith(source.suffix) or not part.is_file()]
+    if others:
+        raise ProblemError(f"holds {', '.join(others[:5])}, which is not a file *{source.suffix}")
+    return parts
+
+
+def digest_of(found: Mapping[str, str]) -> str:
+    """SHA-256 of a folder of parts: of the lines that `sha256sum` prints for them, by name.
+
+    Args:
+        found: SHA-256 of each part, by its name.
+
+    >>> digest_of({"b.csv": "22", "a.csv": "11"}) == hashlib.sha256(b"11  a.csv\\n22  b.csv\\n").hexdigest()
+    True
+    """
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(found.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def take(offered: Offered, found: Mapping[str, Found], ledger: Ledger, report: IngestReport) -> Batch | None:
+    """Decide about a delivery; None where it does not land, which the report then has.
+
+    Args:
+        found: what was found in files, by their paths.
+    """
     try:
-        return _take(source, delivery, file, ledger, taken_up, report)
+        return _take(offered, found, ledger, report)
     except WaitingError as waiting:
-        report.waiting.append(Waiting(file, str(waiting)))
-    except WrongManifestError as wrong:
-        report.refused.append(Refusal(file, str(wrong)))
-    except RefusedFileError as refused:
-        report.refused.append(Refusal(file, refused.reason))
+        report.waiting.append(Waiting(offered.file, str(waiting)))
+    except (WrongManifestError, ProblemError) as refused:
+        report.refused.append(Refusal(offered.file, str(refused)))
     except OSError as error:
-        report.refused.append(Refusal(file, f"cannot be read: {error.strerror}"))
+        # It went while it was read.
+        report.refused.append(Refusal(offered.file, f"cannot be read: {error.strerror}"))
     return None
 
 
-def _take(
-    source: Source,
-    delivery: Delivery,
-    file: str,
-    ledger: Ledger,
-    taken_up: Mapping[str, str],
-    report: IngestReport,
-) -> Batch | None:
-    raw = read_raw(source, delivery)
-    landed, decision = ledger.landed(delivery.batch_id), ledger.decided(delivery.batch_id)
-    if decision is not None and decision.digest != raw.digest:
-        raise RefusedFileError(file, _other_than_decided(decision, raw.digest))
+def _take(offered: Offered, found: Mapping[str, Found], ledger: Ledger, report: IngestReport) -> Batch | None:
+    delivery, decision = offered.delivery, offered.decision
+    digest = checked_digest(offered, found)
+    landed = ledger.landed(delivery.batch_id)
+    if decision is not None and decision.digest != digest:
+        raise ProblemError(_other_than_decided(decision, digest))
     if decision is None and landed is not None:
-        settle(landed.batch_id, file, raw.digest, landed.digest, landed.ingested_at, report)
+        settle(landed.batch_id, offered.file, digest, landed.digest, landed.ingested_at, report)
         return None
     never = ledger.never_comes(delivery) if decision is None else None
-    content = read_typed(source, delivery, raw, file, taken_up, may_lack_rows=never is not None)
+    batch = checked_batch(offered, found, digest, may_lack_rows=never is not None)
     if never is not None:
-        if content.delivered:
-            raise RefusedFileError(file, _came_after_all(never, delivery))
+        if batch.delivered:
+            raise ProblemError(_came_after_all(never, delivery))
         report.skipped.append(delivery.batch_id)
         return None
-    if decision is None:
-        return Batch(delivery, delivery.batch_id, file, raw.digest, raw.seen, content)
-    replaced = tuple(entry.supersedes for entry in ledger.of_file(delivery.batch_id) if entry.supersedes)
-    unique = tuple(dict.fromkeys(replaced))
-    return Batch(delivery, decision.batch_id, file, raw.digest, raw.seen, content, decision, unique)
+    return batch if decision is None else _replacing(batch, decision, ledger)
 
 
-@dataclass(frozen=True)
-class Raw:
-    """A file's bytes, their SHA-256, how the file looked, and what its manifest says."""
-
-    content: bytes
-    digest: str
-    seen: Look
-    manifest: Manifest | None
+def _replacing(batch: Batch, decision: Entry, ledger: Ledger) -> Batch:
+    of_file = ledger.of_file(batch.delivery.batch_id)
+    replaced = tuple(dict.fromkeys(entry.supersedes for entry in of_file if entry.supersedes))
+    return dataclasses.replace(batch, batch_id=decision.batch_id, decision=decision, replaced=replaced)
 
 
-def read_raw(source: Source, delivery: Delivery) -> Raw:
-    """A file that stood still, and is what its manifest says.
+def checked_digest(offered: Offered, found: Mapping[str, Found]) -> str:
+    """The SHA-256 of a delivery that stood still, which is what its manifest says.
 
     Raises:
-        WaitingError: it did not stand still, or its manifest is not there.
-        WrongManifestError: its manifest says something else.
-        OSError: it cannot be read.
+        WaitingError: it did not stand still.
+        WrongManifestError: its manifest says another one.
+        ProblemError: it cannot be read.
     """
-    manifest = read_manifest(source, delivery.path)
-    content, seen = read_still(delivery.path)
-    return Raw(content, check_digest(manifest, content), seen, manifest)
+    parts = _found(offered, found)
+    still_written = any(part.waiting for part in parts)
+    if still_written or look(offered.delivery.path) != offered.seen:
+        raise WaitingError("it is still being written")
+    for part in parts:
+        if not part.digest:
+            raise ProblemError(_in_part(offered, part))
+    if offered.source.has_parts:
+        digest = digest_of({Path(part.offer.path).name: part.digest for part in parts})
+    else:
+        digest = parts[0].digest
+    check_digest(offered.manifest, digest)
+    return digest
 
 
-def read_typed(
-    source: Source,
-    delivery: Delivery,
-    raw: Raw,
-    file: str,
-    taken_up: Mapping[str, str],
-    *,
-    may_lack_rows: bool = False,
-) -> Content:
-    """The rows of a file, as many as its manifest and its declaration ask for.
+def checked_batch(
+    offered: Offered, found: Mapping[str, Found], digest: str, *, may_lack_rows: bool = False
+) -> Batch:
+    """A delivery with as many rows as its manifest and its declaration ask for.
 
     Raises:
-        RefusedFileError: it is not what its source declares, or has too few rows.
+        ProblemError: it is not what its source declares, or has too few rows.
         WrongManifestError: its manifest says another number of rows.
     """
-    content = read_content(source, raw.content, file, taken_up)
-    check_rows(raw.manifest, content.delivered)
-    least = source.least_rows(delivery)
-    is_empty = content.delivered == 0
-    if content.delivered < least and not may_lack_rows and not (is_empty and source.may_be_empty):
-        raise RefusedFileError(file, _too_short(source, content.delivered, least))
-    return content
+    source, parts = offered.source, _found(offered, found)
+    for part in parts:
+        if part.refused is not None:
+            raise ProblemError(_in_part(offered, part))
+    new_columns: dict[str, str] = {}
+    for part in parts:
+        new_columns |= part.new_columns
+    batch = Batch(
+        offered.delivery,
+        offered.delivery.batch_id,
+        offered.file,
+        digest,
+        offered.seen,
+        sum(part.rows for part in parts),
+        sum(part.unreadable for part in parts),
+        new_columns,
+        frozenset().union(*(part.staged for part in parts)),
+        frozenset().union(*(part.set_aside for part in parts)),
+    )
+    check_rows(offered.manifest, batch.delivered)
+    least = source.least_rows(offered.delivery)
+    if batch.delivered < least and not may_lack_rows and not (batch.delivered == 0 and source.may_be_empty):
+        raise ProblemError(_too_short(source, batch.delivered, least))
+    return batch
+
+
+def _found(offered: Offered, found: Mapping[str, Found]) -> list[Found]:
+    return [found[asked.path] for asked, _ in offered.files]
+
+
+def _in_part(offered: Offered, part: Found) -> str:
+    """A part's problem, with its name where the delivery has several."""
+    name = f"{Path(part.offer.path).name}: " if offered.source.has_parts else ""
+    return f"{name}{part.refused}"
 
 
 def settle(

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, DeltaProtocolError, TableNotFoundError
 
+from lakehouse.delta.log import live_files
 from lakehouse.delta.table import TableVersion
 from lakehouse.errors import LakehouseError
 from ml.encoding.arrow import ArrowColumn, ArrowRows, ArrowTable
@@ -187,7 +188,7 @@ def file_list_hash(folder: Path, version: int) -> str:
         LakehouseError: the version's log is gone.
     """
     try:
-        actions = pa.table(DeltaTable(folder, version=version).get_add_actions(flatten=True))
+        actions = live_files(DeltaTable(folder, version=version))
     except (DeltaError, TableNotFoundError) as error:
         raise LakehouseError(f"version {version} of {folder} cannot be read: {error}") from error
     files = sorted(

@@ -154,7 +154,7 @@ def encode(encoding: Encoding, rows: ArrowRows, made: Numbers | None = None) -> 
     for name, into in of_category.items():
         _put(partial(_put_codes, encoding.categories[name]), _raw(rows, name), into)
     for cross, into in zip(encoding.crosses, codes[len(of_category) :], strict=True):
-        into[:] = _cross_codes(encoding, of_category, cross)
+        into[:] = cross_codes(encoding, of_category, cross)
     return made.values.T, codes.T
 
 
@@ -184,11 +184,17 @@ def _put_numbers(name: str, column: ArrowColumn, into: Floats) -> None:
     end = column.offset + len(column)
     # What a float32 can't hold is rounded; where NULL is, anything may stand.
     with np.errstate(over="ignore", invalid="ignore"):
-        into[:] = np.frombuffer(values, column.type.to_pandas_dtype(), end)[column.offset :]
+        into[:] = np.frombuffer(values, _dtype(column.type), end)[column.offset :]
         if column.null_count:
             bits = np.frombuffer(validity, np.uint8)[column.offset // 8 : (end + 7) // 8]
             factors = np.take(_FACTORS, bits, axis=0, mode="clip").reshape(-1)
             into *= factors[column.offset % 8 :][: len(column)]
+
+
+def _dtype(kind: Any) -> np.dtype[Any]:
+    """NumPy's type of a number; Arrow's own answer needs pandas, which not all that scores has."""
+    letter = "f" if pa.types.is_floating(kind) else "i" if pa.types.is_signed_integer(kind) else "u"
+    return np.dtype(f"{letter}{kind.bit_width // 8}")
 
 
 # For each byte of a bitmap what its bits stand for: 1 for a value, NaN for NULL.
@@ -229,7 +235,8 @@ def pair_codes(encoding: Encoding, codes: dict[str, Codes], left: str, right: st
     return codes[left] * (len(encoding.categories[right]) + 2) + codes[right]
 
 
-def _cross_codes(encoding: Encoding, codes: dict[str, Codes], cross: Cross) -> Codes:
+def cross_codes(encoding: Encoding, codes: dict[str, Codes], cross: Cross) -> Codes:
+    """The codes of a cross, shape `(rows,)`, from those of its two features by name."""
     pairs = pair_codes(encoding, codes, cross.left, cross.right)
     known = np.asarray(cross.pairs, dtype=np.int64)
     left, right = (len(encoding.categories[name]) + 2 for name in (cross.left, cross.right))

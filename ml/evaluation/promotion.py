@@ -13,7 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from lakehouse.delta.table import TableVersion, location
+from lakehouse.alerts import raise_alert
+from lakehouse.delta.place import data_folder
+from lakehouse.delta.table import TableVersion
 from lakehouse.errors import LakehouseError
 from lakehouse.progress import Progress, silent
 from ml.data.read import read_arrow
@@ -27,7 +29,7 @@ from ml.provenance.logged_run import measured_bundle
 from ml.provenance.manifest import Manifest, manifest_of
 from ml.spec import PromotionSpec, Spec
 from ml.tracking.registry import CHALLENGER, CHAMPION, ModelVersion, model_by_alias, promote, tag_version
-from ml.tracking.runs import log_bytes, log_pictures
+from ml.tracking.runs import log_bytes, log_pictures, run_page
 
 Array = npt.NDArray[Any]
 
@@ -91,9 +93,16 @@ def promote_if_better(spark: SparkSession, spec: Spec, progress: Progress = sile
     picture = plots.calibration_curve(decision.challenger_calibration)
     log_pictures(challenger.run_id, {f"calibration_against_version_{champion.version}": picture})
     tag_version(decision.model_name, decision.challenger, "promotion", decision.reason)
+    page = run_page(challenger.run_id)
     # Last: whoever is stopped before this still has the challenger, and gives the command again.
     if decision.promoted:
         promote(decision.model_name, decision.challenger)
+    raise_alert(
+        "promotion" if decision.promoted else "refusal",
+        decision.model_name,
+        f"version {decision.challenger} against champion {decision.champion}: {decision.reason}",
+        page,
+    )
     return decision
 
 
@@ -111,7 +120,9 @@ def promote_by_name(spec: Spec, version: str, by: str, reason: str) -> str | Non
             "a promotion without the rule needs a name and a reason", "give --by and --reason"
         )
     before = promote(spec.registered_model, version)
-    tag_version(spec.registered_model, version, "promotion", f"promoted by {by.strip()}: {reason.strip()}")
+    said = f"promoted by {by.strip()}: {reason.strip()}"
+    tag_version(spec.registered_model, version, "promotion", said)
+    raise_alert("promotion", spec.registered_model, f"version {version}: {said}")
     return before
 
 
@@ -174,7 +185,9 @@ def _read(spark: SparkSession, manifest: Manifest, champion: Bundle, first: date
             "the two have no rows in common: `lakehouse promote --version N --by NAME --reason WHY`",
         )
     names = (columns.partition, str(columns.label), *columns.features)
-    rows = read_arrow(location(spark, manifest.training_set.name), manifest.pinned, names)
+    training_set = manifest.training_set
+    folder = data_folder(spark, training_set.name, training_set.version)
+    rows = read_arrow(folder, manifest.pinned, names)
     days = rows.column(columns.partition).cast(pa.date32()).to_numpy()
     rows = rows.filter(pa.array(days >= np.datetime64(first)))
     if rows.num_rows == 0:

@@ -1,7 +1,7 @@
 """The way back from one prediction: model, features, the rows they come from, batches and landing files."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cache, partial, reduce
 from typing import Any
@@ -14,12 +14,14 @@ from lakehouse.dbt.notes import Commit, commits
 from lakehouse.dbt.origins import Batch, SourceDays, batches
 from lakehouse.delta.table import TableVersion, read_at, table_exists
 from lakehouse.errors import LakehouseError
-from lakehouse.ingest.source import Source, load_sources
+from lakehouse.ingest.declarations import load_sources
+from lakehouse.ingest.source import Source
 from lakehouse.progress import Progress, silent
 from ml.data.columns import Columns, columns_of
 from ml.explanation.bronze_rows import BronzeRow, bronze_rows, by_table
-from ml.explanation.feature_rows import FeaturesDay, FoundRow, feature_rows, look_up, read_rows
-from ml.model.bundle import Bundle, read_files
+from ml.explanation.feature_rows import Deliveries, FeaturesDay, FoundRow, feature_rows, look_up, read_rows
+from ml.model.bundle import Bundle
+from ml.provenance.logged_run import files_of
 from ml.scoring.inference import with_scores
 from ml.spec import Spec
 from ml.tracking.registry import CHAMPION, model_by_alias, model_version
@@ -60,43 +62,6 @@ class FeatureValue:
 
 
 @dataclass(frozen=True)
-class Deliveries:
-    """What a day of a row was computed from; the row itself may rest on fewer.
-
-    Args:
-        table, version: of bronze, as it was read; or of a table on the way there that was recreated since.
-        first, last: days of the rows that were read; None leaves an end open.
-        batches, rows: how many, the first and last batch by id.
-        is_held: else there are none, as the table was recreated.
-    """
-
-    table: str
-    version: int
-    first: date | None
-    last: date | None
-    batches: int
-    rows: int
-    first_batch: str | None
-    last_batch: str | None
-    is_held: bool
-
-
-@dataclass(frozen=True)
-class FeatureRow:
-    """A row that features come from; `ml.explanation.feature_rows.FoundRow` says what each field is."""
-
-    model: str
-    table: str
-    version: int | None
-    key: dict[str, str | None]
-    known_at: str | None
-    day: date | None
-    state: str
-    differing: tuple[str, ...]
-    computed_from: tuple[Deliveries, ...]
-
-
-@dataclass(frozen=True)
 class Explanation:
     """The way back from a prediction.
 
@@ -122,7 +87,7 @@ class Explanation:
     identical: bool
     built_in: int | None
     features: tuple[FeatureValue, ...]
-    rows: tuple[FeatureRow, ...]
+    rows: tuple[FoundRow, ...]
     bronze_rows: tuple[BronzeRow, ...]
     batches: tuple[Batch, ...]
 
@@ -160,7 +125,7 @@ def explain(
     day, asked_at = scored[0][columns.partition], scored[0][columns.event_time].astimezone(UTC)
 
     progress(f"scoring {_text(key)} from {chosen.features} with {model.name} version {version}")
-    files = read_files(model.folder)
+    files = files_of(model)
     its_row = _of_entity(read_at(spark, chosen.features), key).where(F.col(columns.partition) == F.lit(day))
     again = with_scores(its_row, columns, files).collect()
     if not again:
@@ -194,7 +159,10 @@ def explain(
         identical=again[0]["score"] == chosen.score,
         built_in=built_in.version if built_in else None,
         features=tuple(_features(names, rows, values)),
-        rows=tuple(_feature_row(row, held) for row in rows),
+        rows=tuple(
+            replace(row, computed_from=tuple(_deliveries(days, held.get(days, ())) for days in row.days))
+            for row in rows
+        ),
         bronze_rows=bronze_rows(spark, rows, declared, asked_at),
         batches=_distinct(held),
     )
@@ -290,20 +258,6 @@ def _features(
         yield FeatureValue(name, values[name], place, is_copied)
     for name in sorted(set(names) - set(places)):
         yield FeatureValue(name, values[name], None, is_copied=False)
-
-
-def _feature_row(row: FoundRow, held: Mapping[SourceDays, Sequence[Batch]]) -> FeatureRow:
-    return FeatureRow(
-        model=row.of.model,
-        table=row.table,
-        version=row.version,
-        key=row.key,
-        known_at=row.known_at,
-        day=row.day,
-        state=row.state,
-        differing=row.differing,
-        computed_from=tuple(_deliveries(days, held.get(days, ())) for days in row.days),
-    )
 
 
 def _deliveries(days: SourceDays, held: Sequence[Batch]) -> Deliveries:

@@ -119,8 +119,32 @@ def _declared(models: DbtModels, known_at: str, declared: Mapping[str, Any]) -> 
 
 
 @dataclass(frozen=True)
+class Deliveries:
+    """What a day of a row was computed from; the row itself may rest on fewer.
+
+    Args:
+        table, version: of bronze, as it was read; or of a table on the way there that was recreated since.
+        first, last: days of the rows that were read; None leaves an end open.
+        batches, rows: how many, the first and last batch by id.
+        is_held: else there are none, as the table was recreated.
+    """
+
+    table: str
+    version: int
+    first: date | None
+    last: date | None
+    batches: int
+    rows: int
+    first_batch: str | None
+    last_batch: str | None
+    is_held: bool
+
+
+@dataclass(frozen=True)
 class FoundRow:
     """A declared row, looked up again where the build of the features read it.
+
+    What is needed to look further has no `repr`, and is not printed.
 
     Args:
         version: of its table; None for a view, which has none, and where no build noted it.
@@ -128,22 +152,25 @@ class FoundRow:
         known_at: from when on it was known, ISO; None where no such row was.
         state: `same` (what was copied is there), `differs` (in `differing`), `no such row`, `not held` (the
             table no longer has the version), `not noted` (which version was read) or `none known`.
-        values: its columns; empty where it was not found.
         day: the day of its table that it belongs to.
+        computed_from: the deliveries behind that day.
+        values: its columns; empty where it was not found.
         days: of the sources, that this day was computed from; `direct` without another table between.
     """
 
-    of: RowOf
+    of: RowOf = field(repr=False)
+    model: str
     table: str
     version: int | None
     key: dict[str, str | None]
     known_at: str | None
     state: str
-    differing: tuple[str, ...] = ()
-    values: Values = field(default_factory=dict[str, Any])
     day: date | None = None
-    days: tuple[SourceDays, ...] = ()
-    direct: tuple[SourceDays, ...] = ()
+    differing: tuple[str, ...] = ()
+    computed_from: tuple[Deliveries, ...] = ()
+    values: Values = field(default_factory=dict[str, Any], repr=False)
+    days: tuple[SourceDays, ...] = field(default=(), repr=False)
+    direct: tuple[SourceDays, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -203,6 +230,7 @@ def _asked(of: FeaturesDay, row: RowOf, entity: Values) -> FoundRow:
         state = "same" if is_held(of.log, table, seen) else "not held"
     return FoundRow(
         of=row,
+        model=row.model,
         table=table,
         version=int(seen["version"]) if seen else None,
         key={column: None if value is None else str(value) for column, value in key.items()},

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from lakehouse.errors import LakehouseError
 from ml.encoding.arrow import ArrowRows
-from ml.encoding.encode import MISSING, UNSEEN, Encoding, encode
+from ml.encoding.encode import MISSING, UNSEEN, Codes, Encoding, Floats, encode
 from ml.model.network import Shape, TabularNetwork
 
 BUNDLE_VERSION = 2
@@ -65,13 +66,21 @@ class Bundle:
         Raises:
             LakehouseError: as `predict`.
         """
-        numeric, codes = encode(self.encoding, rows)
-        probability = np.empty(rows.num_rows, np.float32)
+        return self.score_encoded(*encode(self.encoding, rows))
+
+    def score_encoded(self, numeric: Floats, codes: Codes, block_rows: int = BLOCK_ROWS) -> Scores:
+        """Scores of rows as `encode` gives them.
+
+        Args:
+            block_rows: of a forward pass. Whether fewer rows give the same bits depends on the CPU's kernels:
+                whoever asks for fewer proves it first (`ml.serving.golden`).
+        """
+        probability = np.empty(len(numeric), np.float32)
         self.network.eval()
         with torch.inference_mode():
-            for start in range(0, rows.num_rows, BLOCK_ROWS):
-                block = slice(start, start + BLOCK_ROWS)
-                logits = self.network(_block(numeric[block]), _block(codes[block]))
+            for start in range(0, len(numeric), block_rows):
+                block = slice(start, start + block_rows)
+                logits = self.network(_block(numeric[block], block_rows), _block(codes[block], block_rows))
                 probabilities = torch.sigmoid(logits.double()).float().numpy()
                 probability[block] = probabilities[: len(probability[block])]
         single = codes[:, : len(self.encoding.categories)]
@@ -103,28 +112,56 @@ class Bundle:
         """The inverse of `to_files`.
 
         Raises:
-            LakehouseError: a file is missing, or was written by another version of this format.
+            LakehouseError: a file is missing or damaged, or was written by another version of this format.
         """
         missing = {WEIGHTS, ENCODING, MODEL} - set(files)
         if missing:
             raise LakehouseError(f"the model lacks {', '.join(sorted(missing))}")
-        model: dict[str, Any] = json.loads(files[MODEL])
-        if model["bundle_version"] != BUNDLE_VERSION:
+        try:
+            model: dict[str, Any] = json.loads(files[MODEL])
+            if model["bundle_version"] != BUNDLE_VERSION:
+                raise LakehouseError(
+                    f"the model has format {model['bundle_version']}, this code reads {BUNDLE_VERSION}",
+                    "score with the code that trained it (its archive is in the run), or promote a newer "
+                    "version: `lakehouse promote --version N --by NAME --reason WHY`",
+                )
+            shape = Shape(**(model["shape"] | {"hidden": tuple(model["shape"]["hidden"])}))
+            encoding = Encoding.from_json(files[ENCODING].decode())
+            network = _network(encoding, shape, load_tensors(files[WEIGHTS]))
+        # What json, safetensors and torch raise of files that are not theirs.
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             raise LakehouseError(
-                f"the model has format {model['bundle_version']}, this code reads {BUNDLE_VERSION}",
-                "score with the code that trained it (its archive is in the run), or promote a newer "
-                "version: `lakehouse promote --version N --by NAME --reason WHY`",
-            )
-        shape = Shape(**(model["shape"] | {"hidden": tuple(model["shape"]["hidden"])}))
-        encoding = Encoding.from_json(files[ENCODING].decode())
-        network = TabularNetwork(encoding, shape)
-        network.load_state_dict(load_tensors(files[WEIGHTS]))
-        return Bundle(network.eval(), encoding, shape)
+                f"the model's files do not fit together: {error}",
+                "they are damaged or not this project's: promote another version, or train again",
+            ) from error
+        return Bundle(network, encoding, shape)
 
     @staticmethod
     def load(folder: Path) -> "Bundle":
         """Read a folder written by `save`."""
         return Bundle.from_files(read_files(folder))
+
+
+def _network(encoding: Encoding, shape: Shape, weights: Mapping[str, torch.Tensor]) -> TabularNetwork:
+    """The network of these weights. What the files claim costs no memory before the weights are there for it.
+
+    Raises:
+        ValueError, RuntimeError: they are another network's.
+    """
+    if shape.heads + len(shape.hidden) > len(weights):
+        raise ValueError(f"{len(weights)} weights are not those of {shape.heads} heads of {shape.hidden}")
+    with torch.device("meta"):
+        claimed = TabularNetwork(encoding, shape).state_dict()
+    wrong = [name for name in weights.keys() | claimed.keys() if _size(weights, name) != _size(claimed, name)]
+    if wrong:
+        raise ValueError(f"{len(wrong)} weights have another size: {', '.join(sorted(wrong)[:3])}")
+    network = TabularNetwork(encoding, shape)
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def _size(tensors: Mapping[str, torch.Tensor], name: str) -> torch.Size | None:
+    return tensors[name].shape if name in tensors else None
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
@@ -139,8 +176,10 @@ def read_files(folder: Path) -> dict[str, bytes]:
         raise LakehouseError(f"the model in {folder} lacks {Path(str(error.filename)).name}") from error
 
 
-def _block(values: npt.NDArray[Any]) -> torch.Tensor:
-    padding = [(0, BLOCK_ROWS - len(values)), (0, 0)]
-    return torch.from_numpy(
-        np.pad(values, padding) if len(values) < BLOCK_ROWS else np.ascontiguousarray(values)
-    )
+def _block(values: npt.NDArray[Any], rows: int) -> torch.Tensor:
+    """As many rows as a block has: a padded copy where there are fewer."""
+    if len(values) == rows:
+        return torch.from_numpy(np.ascontiguousarray(values))
+    padded = np.zeros((rows, values.shape[1]), values.dtype)
+    padded[: len(values)] = values
+    return torch.from_numpy(padded)

@@ -5,8 +5,9 @@ from pyspark.sql import SparkSession
 from lakehouse.dbt.manifest import DbtModels
 from lakehouse.dbt.notes import versions_read
 from lakehouse.dbt.time_travel import version_as_of, version_time
+from lakehouse.delta.place import log_folder
 from lakehouse.delta.publications import released_with
-from lakehouse.delta.table import TableVersion, at_version, location, table_exists
+from lakehouse.delta.table import TableVersion, at_version, table_exists
 from ml.data.parquet import file_list_hash
 from ml.provenance.manifest import PinnedTable
 
@@ -17,7 +18,7 @@ def pin(spark: SparkSession, table: TableVersion, pinned_by: str, is_source: boo
         name=table.name,
         table_id=table.table_id,
         version=table.version,
-        file_list_hash=file_list_hash(location(spark, table.name), table.version),
+        file_list_hash=file_list_hash(log_folder(spark, table.name, table.version), table.version),
         pinned_by=pinned_by,
         is_source=is_source,
     )

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lakehouse.delta.content_hash import HASH_VERSION
+from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
-from ml.model.bundle import Bundle
-from ml.provenance.manifest import Manifest, manifest_of
+from ml.model.bundle import Bundle, read_files
+from ml.provenance.digests import require
+from ml.provenance.manifest import Manifest, load_manifest, manifest_of
 from ml.tracking.registry import ModelVersion, model_of_run
-from ml.tracking.runs import ARCHIVE, VALIDATED, artifact, find_run
+from ml.tracking.runs import ARCHIVE, MANIFEST, VALIDATED, artifact, find_run
 
 # How a run's metrics of its best epoch are called.
 _BEST = "best_"
@@ -43,13 +45,16 @@ def logged_run(run_id: str) -> TrainingRun:
     """A run of this warehouse's MLflow.
 
     Raises:
-        LakehouseError: there is no such run, it has no manifest, or the manifest needs other code.
+        LakehouseError: there is no such run, it has no manifest, a file of it was replaced, or the manifest
+            needs other code.
     """
     metrics = find_run(run_id).data.metrics
+    manifest, code = artifact(run_id, MANIFEST), artifact(run_id, ARCHIVE).read_bytes()
+    require(spark_session(), run_id, {MANIFEST: manifest.read_bytes(), ARCHIVE: code})
     return TrainingRun(
         run_id=run_id,
-        manifest=known_hash(manifest_of(run_id)),
-        archive=artifact(run_id, ARCHIVE).read_bytes(),
+        manifest=known_hash(load_manifest(manifest)),
+        archive=code,
         metrics={
             name.removeprefix(_BEST): value for name, value in metrics.items() if name.startswith(_BEST)
         },
@@ -65,7 +70,22 @@ def measured_bundle(model: ModelVersion) -> Bundle:
         LakehouseError: its run or its files are gone.
     """
     refit = manifest_of(model.run_id).spec.training.refit
-    return Bundle.load(artifact(model.run_id, VALIDATED) if refit else model.folder)
+    if not refit:
+        return Bundle.from_files(files_of(model))
+    files = read_files(artifact(model.run_id, VALIDATED))
+    require(spark_session(), model.run_id, {f"{VALIDATED}/{name}": each for name, each in files.items()})
+    return Bundle.from_files(files)
+
+
+def files_of(model: ModelVersion) -> dict[str, bytes]:
+    """The files of a version's model, as its run wrote them.
+
+    Raises:
+        LakehouseError: one is missing, or was replaced.
+    """
+    files = read_files(model.folder)
+    require(spark_session(), model.run_id, files)
+    return files
 
 
 def known_hash(manifest: Manifest) -> Manifest:

@@ -12,6 +12,7 @@ from lakehouse.delta.pins import Need
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
 from ml.provenance.manifest import manifest_of
+from ml.tracking.names import WEIGHTS_DIGEST
 from ml.tracking.runs import client
 
 
@@ -48,7 +49,7 @@ def model_needs(now: datetime | None = None) -> ModelNeeds:
     untold: list[str] = []
     for each in found:
         name, version = str(each.name), str(each.version)
-        tags = [f"tag {tag}" for tag in sorted(each.tags)] if (name, version) in kept else []
+        tags = [f"tag {tag}" for tag in _of_people(each)] if (name, version) in kept else []
         marks = [*aliases[name, version], *tags]
         if not marks:
             continue
@@ -63,11 +64,16 @@ def model_needs(now: datetime | None = None) -> ModelNeeds:
     return ModelNeeds(tuple(needs), tuple(untold))
 
 
+def _of_people(version: ModelVersion) -> list[str]:
+    """The names of a version's tags, but for the digest that every one has."""
+    return sorted(version.tags.keys() - {WEIGHTS_DIGEST})
+
+
 def _kept_by_tag(versions: Iterable[ModelVersion], now: datetime) -> set[tuple[str, str]]:
     """The versions whose tags hold what they were built from: a model's newest ones, and the young ones."""
     by_model: defaultdict[str, list[ModelVersion]] = defaultdict(list)
     for version in versions:
-        if version.tags:
+        if _of_people(version):
             by_model[str(version.name)].append(version)
     kept: set[tuple[str, str]] = set()
     for name, tagged in by_model.items():

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from lakehouse.delta.table import id_at, location, table_exists
+from lakehouse.delta.log import live_files
+from lakehouse.delta.place import log_folder, look
+from lakehouse.delta.table import id_at, table_exists
 from lakehouse.errors import LakehouseError
 from ml.data.parquet import file_list_hash
 from ml.provenance.differences import Difference
@@ -27,7 +28,7 @@ def pin_differences(spark: SparkSession, pin: PinnedTable) -> tuple[Difference, 
         return (Difference("log", pin.name, f"reaches version {pin.version}", str(error)),)
     if found_id != pin.table_id:
         return (Difference("table", pin.name, pin.table_id, f"{found_id} (dropped and recreated)"),)
-    folder = location(spark, pin.name)
+    folder = log_folder(spark, pin.name, pin.version)
     try:
         files = file_list_hash(folder, pin.version)
     except LakehouseError as error:
@@ -35,7 +36,7 @@ def pin_differences(spark: SparkSession, pin: PinnedTable) -> tuple[Difference, 
     changed = (
         [Difference("files", pin.name, pin.file_list_hash, files)] if files != pin.file_list_hash else []
     )
-    return (*changed, *_file_differences(pin, folder))
+    return (*changed, *_file_differences(spark, pin, folder))
 
 
 def is_gone(differences: Iterable[Difference]) -> bool:
@@ -51,35 +52,46 @@ def is_unreadable_file(error: PySparkException) -> bool:
     return (error.getCondition() or "").startswith("FAILED_READ_FILE")
 
 
-def _file_differences(pin: PinnedTable, folder: Path) -> list[Difference]:
+def _file_differences(spark: SparkSession, pin: PinnedTable, folder: Path) -> list[Difference]:
     differences: list[Difference] = []
-    for path, size, _ in _files(folder, pin.version):
-        logged = f"{path.name}, {size} bytes"
-        if not path.exists():
+    logged_files = _files(folder, pin.version)
+    found = look(spark, pin.name, [path for path, _, _ in logged_files])
+    for path, size, _ in logged_files:
+        logged, there = f"{PurePosixPath(path).name}, {size} bytes", found.get(path)
+        if there is None:
             differences.append(Difference("file", pin.name, logged, "missing"))
-        elif path.stat().st_size != size:
-            differences.append(Difference("file", pin.name, logged, f"{path.stat().st_size} bytes"))
+        elif there.size != size:
+            differences.append(Difference("file", pin.name, logged, f"{there.size} bytes"))
     return differences
 
 
 def touched_files(spark: SparkSession, pins: Iterable[PinnedTable]) -> tuple[Difference, ...]:
     """Files that were written again after the commit that added them: a row was changed in place."""
-    return tuple(
-        Difference("source", pin.name, f"{path.name} of {_time(written)}", f"written again {_time(changed)}")
-        for pin in pins
-        for path, _, written in _files(location(spark, pin.name), pin.version)
-        if path.exists() and (changed := path.stat().st_mtime_ns // 10**6) > written
-    )
+    touched: list[Difference] = []
+    for pin in pins:
+        files = _files(log_folder(spark, pin.name, pin.version), pin.version)
+        found = look(spark, pin.name, [path for path, _, _ in files])
+        touched += [
+            Difference(
+                "source",
+                pin.name,
+                f"{PurePosixPath(path).name} of {_time(written)}",
+                f"written again {_time(found[path].modified_ns // 10**6)}",
+            )
+            for path, _, written in files
+            if path in found and found[path].modified_ns // 10**6 > written
+        ]
+    return tuple(touched)
 
 
-def _files(folder: Path, version: int) -> list[tuple[Path, int, int]]:
-    """Path, size in bytes and time of writing, in milliseconds, of a version's files."""
+def _files(folder: Path, version: int) -> list[tuple[str, int, int]]:
+    """Path below the table's folder, bytes, and milliseconds of writing, of each of a version's files."""
     try:
-        actions = pa.table(DeltaTable(folder, version=version).get_add_actions(flatten=True)).to_pylist()
+        actions = live_files(DeltaTable(folder, version=version)).to_pylist()
     except DeltaError as error:
         raise LakehouseError(f"version {version} of {folder} cannot be read: {error}") from error
     return sorted(
-        (folder / each["path"], int(each["size_bytes"]), _milliseconds(each["modification_time"]))
+        (str(each["path"]), int(each["size_bytes"]), _milliseconds(each["modification_time"]))
         for each in actions
     )
 

@@ -12,13 +12,13 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from lakehouse.delta.owned_schemas import owned_schemas
-from lakehouse.delta.table import file_names, location, sql_text
+from lakehouse.delta.place import data_folder
+from lakehouse.delta.table import file_names, sql_text
 from lakehouse.errors import LakehouseError
 from lakehouse.progress import Progress, silent
 from lakehouse.settings import settings
-from ml.model.bundle import read_files
 from ml.provenance.code_archive import unpack_files
-from ml.provenance.logged_run import TrainingRun, known_hash
+from ml.provenance.logged_run import TrainingRun, files_of, known_hash
 from ml.provenance.manifest import PinnedTable, load_manifest
 from ml.provenance.verify import pin_differences
 from ml.tracking.registry import model_of_run
@@ -49,10 +49,10 @@ def export_run(spark: SparkSession, run: TrainingRun, path: Path, progress: Prog
             )
     written = path.with_name(f".{path.name}.part")
     members: dict[str, bytes | Path] = {MANIFEST: run.manifest.to_json().encode(), ARCHIVE: run.archive}
-    for name, content in read_files(model_of_run(run.run_id).folder).items():
+    for name, content in files_of(model_of_run(run.run_id)).items():
         members[f"{MODEL}/{name}"] = content
     for pin in sources:
-        folder = location(spark, pin.name)
+        folder = data_folder(spark, pin.name, pin.version)
         for file in _files_of(spark, pin, folder):
             members[f"{BRONZE}/{_table(pin)}/{file.relative_to(folder)}"] = file
     facts = {"format": FORMAT, "run_id": run.run_id, "metrics": run.metrics, "files": len(members)}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from lakehouse.delta.table import location
+from lakehouse.delta.place import data_folder
 from lakehouse.errors import LakehouseError
 from lakehouse.progress import Progress, silent
 from lakehouse.settings import PROJECT_ROOT
@@ -62,7 +62,7 @@ def resume(spark: SparkSession, run_id: str, progress: Progress = silent) -> Tra
             _tag(run_id, after, ended + anew, changes)
             manifest, record = run.manifest, run.manifest.split
             rows = split_training_rows(
-                location(spark, manifest.pinned.table.name),
+                data_folder(spark, manifest.training_set.name, manifest.training_set.version),
                 manifest.spec,
                 manifest.pinned,
                 record.validation_start,

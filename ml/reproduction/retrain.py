@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from lakehouse.delta.table import location
+from lakehouse.delta.place import data_folder
 from lakehouse.errors import LakehouseError
 from lakehouse.process import run_process
 from lakehouse.progress import Progress, silent
@@ -104,7 +104,7 @@ def _task(spark: SparkSession, run: TrainingRun, rows_of: TrainingSet, threads: 
         spec=spec,
         columns=manifest.columns,
         table=rows_of.table,
-        table_folder=location(spark, rows_of.table.name),
+        table_folder=data_folder(spark, rows_of.table.name, rows_of.table.version),
         as_of=rows_of.as_of,
         as_of_at=rows_of.as_of_at,
         validation_start=manifest.split.validation_start,

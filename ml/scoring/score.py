@@ -1,26 +1,31 @@
 """Batch scoring: a range of days in one Spark job, written once however often it is asked for."""
 
-import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.dbt.manifest import DbtModels, current_models
 from lakehouse.delta.publications import published_version
-from lakehouse.delta.table import TableVersion, create_table, current_version, is_conflict, table_exists
+from lakehouse.delta.table import TableVersion, current_version
 from lakehouse.errors import LakehouseError
 from lakehouse.progress import Progress, silent
 from ml.data.columns import Columns, columns_of
-from ml.model.bundle import read_files
+from ml.encoding.encode import Encoding
+from ml.model.bundle import ENCODING
+from ml.provenance.logged_run import files_of
 from ml.scoring.inference import score_version
+from ml.scoring.prediction_id import prediction_id_column
+from ml.scoring.predictions import add_predictions, create_predictions
 from ml.spec import Spec
 from ml.tracking.registry import CHAMPION, ModelVersion, model_by_alias
 
-ATTEMPTS = 5
+if TYPE_CHECKING:
+    from lakehouse.lineage.columns import Origin
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class ScoreResult:
         not_due: entities of these days that are not due yet; None when the spec names no population.
         table_version: of the predictions table afterwards.
         features: the published version the scores were made from.
+        origins: the columns of a prediction, each with the columns of `features` that it comes from.
     """
 
     start: date
@@ -44,6 +50,7 @@ class ScoreResult:
     model_version: str
     table_version: TableVersion
     features: TableVersion
+    origins: "Mapping[str, Sequence[Origin]]"
     seconds: float
 
 
@@ -77,12 +84,13 @@ def score(
     columns = columns_of(models, spec.features_model)
     progress(f"scoring {start} to {end} with {model.name} version {model.version}")
     features = published_version(spark, models.table(spec.features_model))
-    scores = score_version(spark, features, columns, read_files(model.folder), start, end)
+    files = files_of(model)
+    scores = score_version(spark, features, columns, files, start, end)
     # Once, kept on the engine: the scores are counted, compared and written from there.
     scored = _predictions(scores, columns, model, features).localCheckpoint()
-    _create_predictions(spark, spec, columns, scored)
+    create_predictions(spark, spec, models)
     rows_scored = scored.count()
-    rows_written = _write(spark, spec, columns, scored, start, end)
+    rows_written = add_predictions(spark, spec.predictions_table, scored, columns.partition, [(start, end)])
     return ScoreResult(
         start=start,
         end=end,
@@ -93,6 +101,7 @@ def score(
         model_version=model.version,
         table_version=current_version(spark, spec.predictions_table),
         features=features,
+        origins=_origins(columns, Encoding.from_json(files[ENCODING].decode()), features.name),
         seconds=time.monotonic() - started,
     )
 
@@ -100,7 +109,6 @@ def score(
 def _predictions(
     scored: DataFrame, columns: Columns, model: ModelVersion, features: TableVersion
 ) -> DataFrame:
-    identity = [*(F.col(name).cast("string") for name in columns.entity), F.lit(model.version), "score_bits"]
     return scored.select(
         *columns.entity,
         columns.event_time,
@@ -114,70 +122,19 @@ def _predictions(
         F.lit(features.table_id).alias("features_table_id"),
         F.lit(features.version).cast("bigint").alias("features_version"),
         F.current_timestamp().alias("scored_at"),
-        F.sha2(F.concat_ws("|", *identity), 256).alias("prediction_id"),
+        prediction_id_column(columns.entity, model.version, "score_bits").alias("prediction_id"),
     )
 
 
-def _create_predictions(spark: SparkSession, spec: Spec, columns: Columns, scored: DataFrame) -> None:
-    if table_exists(spark, spec.predictions_table):
-        return
-    create_table(
-        spark,
-        spec.predictions_table,
-        [
-            (
-                field.name,
-                f"{field.dataType.simpleString()}{'' if field.name in _MAY_BE_NULL else ' not null'}",
-            )
-            for field in scored.schema.fields
-        ],
-        cluster_by=[columns.partition],
-        comment=f"{spec.description}. Insert-only: each different score of an entity by a model version.",
-        constraints={"score_is_probability": "score between 0 and 1"},
-    )
-
-
-_MAY_BE_NULL = ("unseen_categories",)
-
-
-def _write(
-    spark: SparkSession, spec: Spec, columns: Columns, scored: DataFrame, start: date, end: date
-) -> int:
-    """Insert what is not there yet; with nothing to insert, Delta makes no version.
-
-    The commit notes the days that were scored: marts find by it what is new, without a look at all scores.
-    """
-    table = spec.predictions_table
-    spark.conf.set(_USER_METADATA, json.dumps({"days": [[start.isoformat(), end.isoformat()]]}))
-    try:
-        return _merge(spark, table, columns, scored, start, end)
-    finally:
-        spark.conf.unset(_USER_METADATA)
-
-
-_USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
-
-
-def _merge(
-    spark: SparkSession, table: str, columns: Columns, scored: DataFrame, start: date, end: date
-) -> int:
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            merged = spark.sql(
-                f"""
-                merge into {table} as there using {{scored}} as scored
-                on there.prediction_id = scored.prediction_id
-                    and there.{columns.partition} between date'{start}' and date'{end}'
-                when not matched then insert *
-                """,
-                scored=scored,
-            ).collect()
-            return int(merged[0]["num_inserted_rows"])
-        except PySparkException as error:
-            # Another writer came first: what it wrote is now there, and is looked at again.
-            if not is_conflict(error) or attempt == ATTEMPTS:
-                raise
-    return 0
+def _origins(columns: Columns, encoding: Encoding, table: str) -> "dict[str, list[Origin]]":
+    """From which columns of the features table a prediction's come; the model's inputs are its encoding's."""
+    identity = (*columns.entity, columns.event_time, columns.partition)
+    return {
+        **{name: [(table, name)] for name in identity},
+        "score": [(table, name) for name in encoding.features],
+        "missing_features": [(table, name) for name in encoding.features],
+        "unseen_categories": [(table, name) for name in encoding.categories],
+    }
 
 
 def _not_due(

@@ -1,10 +1,13 @@
 """Registered models: logged with their run, found by alias."""
 
+import hashlib
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any
+from platform import python_version
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import pyarrow as pa
@@ -18,12 +21,15 @@ from lakehouse.errors import LakehouseError
 from ml.data.columns import Columns
 from ml.encoding.arrow import ArrowTable
 from ml.encoding.encode import numbers
-from ml.model.bundle import Bundle
-from ml.tracking.runs import client, tracking_uri
+from ml.tracking.names import CHALLENGER, CHAMPION, PREVIOUS, WEIGHTS_DIGEST
+from ml.tracking.runs import client, copies, tracking_uri
 
-CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+if TYPE_CHECKING:
+    # torch, which only the bundle needs, takes seconds to import.
+    from ml.model.bundle import Bundle
+
 LOADER = Path(__file__).parents[1] / "model" / "pyfunc.py"
-_REQUIREMENTS = ("torch", "safetensors", "numpy", "pyarrow", "pandas")
+_REQUIREMENTS = ("mlflow", "torch", "safetensors", "numpy", "pyarrow", "pandas")
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class ModelVersion:
 
 
 def log_and_register(
-    bundle: Bundle, name: str, columns: Columns, example: ArrowTable, description: str = ""
+    bundle: "Bundle", name: str, columns: Columns, example: ArrowTable, description: str = ""
 ) -> tuple[str, str]:
     """Log a model to the running MLflow run and register it.
 
@@ -69,15 +75,30 @@ def log_and_register(
             artifacts={"bundle": str(Path(scratch) / "bundle")},
             signature=signature,
             input_example=model_input(example, columns).to_pandas(),
-            pip_requirements=[f"{package}=={installed(package)}" for package in _REQUIREMENTS],
+            conda_env=environment(),
             registered_model_name=name,
-            metadata={"weights_sha256": bundle.weights_hash()},
+            metadata={WEIGHTS_DIGEST: bundle.weights_hash()},
         )
     version = str(logged.registered_model_version)
+    tag_version(name, version, WEIGHTS_DIGEST, bundle.weights_hash())
     client().update_model_version(name, version, description)
     alias = CHALLENGER if aliases(name).get(CHAMPION) else CHAMPION
     client().set_registered_model_alias(name, alias, version)
     return version, alias
+
+
+def environment() -> dict[str, Any]:
+    """What a model needs where it is loaded.
+
+    All of it: of packages alone, MLflow would look for the version of pip, which an environment made by uv
+    does not have, and say so at each training.
+    """
+    packages = [f"{package}=={installed(package)}" for package in _REQUIREMENTS]
+    return {
+        "name": "mlflow-env",
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={python_version()}", "pip", {"pip": packages}],
+    }
 
 
 def model_input(rows: ArrowTable, columns: Columns) -> ArrowTable:
@@ -112,10 +133,31 @@ def model_version(name: str, version: str) -> ModelVersion:
     """
     try:
         found = client().get_model_version(name, version)
-        folder = Path(download_artifacts(f"models:/{name}/{version}", tracking_uri=tracking_uri()))
+        folder = _folder(name, version)
     except (MlflowException, OSError) as error:
         raise LakehouseError(f"model {name} version {version} cannot be loaded: {error}") from error
     return ModelVersion(name, version, str(found.run_id), folder / "artifacts" / "bundle")
+
+
+def _folder(name: str, version: str) -> Path:
+    """A model's files: where they lie, or a copy where that is not on this machine."""
+    uri = f"models:/{name}/{version}"
+    place = str(client().get_model_version_download_uri(name, version))
+    if place.startswith(("file:", "/")):
+        return Path(download_artifacts(uri, tracking_uri=tracking_uri()))
+    copy = copies(hashlib.sha256(f"{place} {uri}".encode()).hexdigest()[:16])
+    return Path(download_artifacts(uri, tracking_uri=tracking_uri(), dst_path=copy))
+
+
+def all_versions() -> Iterator[tuple[str, str]]:
+    """Name and version of everything that is registered."""
+    token: str | None = None
+    while True:
+        page = client().search_model_versions(page_token=token)
+        yield from ((found.name, str(found.version)) for found in page)
+        token = page.token
+        if not token:
+            return
 
 
 def model_of_run(run_id: str) -> ModelVersion:

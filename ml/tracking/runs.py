@@ -1,11 +1,15 @@
 """MLflow: where runs are kept, and what goes into them."""
 
+import atexit
 import fcntl
 import logging
+import os
+import re
 import shutil
 import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -17,6 +21,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from lakehouse.addresses import mlflow_run
 from lakehouse.engine.state import exclusive
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
@@ -25,11 +30,22 @@ from lakehouse.settings import settings
 MANIFEST, ARCHIVE = "training_set.json", "code.tar.gz"
 # And of one whose model was trained again on its validation rows: the model that these measured.
 VALIDATED = "validated"
+_VARIABLE = "MLFLOW_TRACKING_URI"
 
 
 def tracking_uri() -> str:
-    """The SQLite file of the warehouse."""
-    return f"sqlite:///{settings().mlflow_dir / 'mlflow.db'}"
+    """The server or database of the settings, or the SQLite file of the warehouse."""
+    return settings().mlflow_tracking_uri or f"sqlite:///{settings().mlflow_dir / 'mlflow.db'}"
+
+
+def shown_uri() -> str:
+    """The same without a password, for people."""
+    return re.sub(r"//[^/@]*@", "//", tracking_uri())
+
+
+def has_server() -> bool:
+    """Whether MLflow is a server of the team's: it decides where files lie, and has a page of its own."""
+    return tracking_uri().startswith("http")
 
 
 def client() -> MlflowClient:
@@ -41,10 +57,30 @@ def client() -> MlflowClient:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     uri = tracking_uri()
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
+    _make_default(uri)
     _migrate(uri)
     return MlflowClient()
+
+
+def _make_default(uri: str) -> None:
+    """The address of MLflow's own functions, in this process alone.
+
+    MLflow sets its variable for child processes as well, where one with another warehouse would take it for
+    what its user wants.
+    """
+    given = os.environ.get(_VARIABLE)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    if given is None:
+        os.environ.pop(_VARIABLE, None)
+    else:
+        os.environ[_VARIABLE] = given
+
+
+def migrated(uri: str) -> str:
+    """The address of a database of MLflow's whose tables are this version's."""
+    _migrate(uri)
+    return uri
 
 
 @cache
@@ -74,12 +110,18 @@ def training_run(experiment: str, name: str, resumed: str | None = None) -> Gene
         return
     found = connection.get_experiment_by_name(experiment)
     if found is None:
-        location = (settings().mlflow_dir / "artifacts" / experiment).as_uri()
-        experiment_id = connection.create_experiment(experiment, artifact_location=location)
+        experiment_id = connection.create_experiment(experiment, artifact_location=_artifacts(experiment))
     else:
         experiment_id = found.experiment_id
     with mlflow.start_run(experiment_id=experiment_id, run_name=name) as run:
         yield run.info.run_id
+
+
+def _artifacts(experiment: str) -> str | None:
+    """Where a new experiment keeps its files; None where MLflow's server says it."""
+    if settings().mlflow_artifacts is not None:
+        return f"{str(settings().mlflow_artifacts).rstrip('/')}/{experiment}"
+    return None if has_server() else (settings().mlflow_dir / "artifacts" / experiment).as_uri()
 
 
 @contextmanager
@@ -112,6 +154,32 @@ def checkpoints(run_id: str) -> Generator[Path]:
         shutil.rmtree(folder)
 
 
+def forget_checkpoints(days: int, now: datetime | None = None) -> dict[str, int]:
+    """Remove the checkpoints of trainings that died long ago; one that runs keeps its own.
+
+    Args:
+        days: for so long one stays after its last change.
+
+    Returns:
+        the ids of their runs, and how many bytes each had.
+    """
+    before = (now or datetime.now(UTC)) - timedelta(days=days)
+    removed: dict[str, int] = {}
+    for folder in sorted((settings().mlflow_dir / "checkpoints").glob("*")):
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        newest = max((path.stat().st_mtime for path in [folder, *files]), default=0.0)
+        if datetime.fromtimestamp(newest, UTC) >= before:
+            continue
+        with (folder / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            removed[folder.name] = sum(path.stat().st_size for path in files)
+            shutil.rmtree(folder)
+    return removed
+
+
 def log_bytes(run_id: str, name: str, content: bytes) -> None:
     """Store a file with a run; `name` may hold folders."""
     folder, _, file = name.rpartition("/")
@@ -139,19 +207,32 @@ def find_run(run_id: str) -> Run:
         return client().get_run(run_id)
     except MlflowException as error:
         raise LakehouseError(
-            f"there is no training run {run_id!r} in {tracking_uri()}",
+            f"there is no training run {run_id!r} in {shown_uri()}",
             "`lakehouse train` prints a run's id; MLflow lists all",
         ) from error
 
 
 def run_page(run_id: str) -> str:
-    """The address of a run's page while `lakehouse dev` runs."""
-    experiment = find_run(run_id).info.experiment_id
-    return f"http://127.0.0.1:{settings().mlflow_port}/#/experiments/{experiment}/runs/{run_id}"
+    """A run's page: its path below the address of `lakehouse dev`, or its address on the team's server."""
+    return mlflow_run(find_run(run_id).info.experiment_id, run_id)
+
+
+def find_artifact(run_id: str, name: str) -> Path | None:
+    """Where a file of a run lies on this machine; None where the run has none of that name.
+
+    Raises:
+        LakehouseError: there is no such run.
+    """
+    uri = urlparse(str(find_run(run_id).info.artifact_uri))
+    if uri.scheme in ("", "file"):
+        path = Path(unquote(uri.path)) / name
+        return path if path.exists() else None
+    listed = client().list_artifacts(run_id, name.rpartition("/")[0] or None)
+    return artifact(run_id, name) if name in {str(each.path) for each in listed} else None
 
 
 def artifact(run_id: str, name: str) -> Path:
-    """Where a file of a run lies on this machine.
+    """Where a file of a run lies on this machine; of one elsewhere, a copy that goes with this process.
 
     Raises:
         LakehouseError: there is no such run, or it has no such file.
@@ -162,8 +243,32 @@ def artifact(run_id: str, name: str) -> Path:
     if uri.scheme in ("", "file") and path.exists():
         return path
     try:
-        return Path(download_artifacts(run_id=run_id, artifact_path=name, tracking_uri=tracking_uri()))
+        return Path(
+            download_artifacts(
+                run_id=run_id, artifact_path=name, tracking_uri=tracking_uri(), dst_path=copies(run_id)
+            )
+        )
     except (MlflowException, OSError) as error:
         raise LakehouseError(
             f"run {run_id} has no {name}", "was it a finished training run of this project?"
         ) from error
+
+
+def copies(what: str) -> str:
+    """A folder for copies of files that do not lie on this machine; MLflow's own would stay for ever."""
+    folder = Path(_copies(os.getpid())) / what
+    folder.mkdir(exist_ok=True)
+    return str(folder)
+
+
+@cache
+def _copies(process: int) -> str:
+    folder = tempfile.mkdtemp(prefix=f"lakehouse-mlflow-{process}-")
+    atexit.register(_remove, process, folder)
+    return folder
+
+
+def _remove(process: int, folder: str) -> None:
+    # A forked process runs what its parent has registered, too.
+    if process == os.getpid():
+        shutil.rmtree(folder, ignore_errors=True)

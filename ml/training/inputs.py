@@ -7,8 +7,8 @@ from pyspark.sql import SparkSession
 
 from lakehouse.dbt.manifest import DbtModels
 from lakehouse.delta.content_hash import content_hash
+from lakehouse.delta.place import data_folder
 from lakehouse.delta.publications import published_version
-from lakehouse.delta.table import location
 from lakehouse.progress import Progress
 from ml.data.columns import columns_of
 from ml.data.read import read_arrow
@@ -32,7 +32,7 @@ def pin_published(spark: SparkSession, spec: Spec, as_of: date, models: DbtModel
 def checked_rows(spark: SparkSession, spec: Spec, pinned: TrainingSet, progress: Progress) -> TrainingRows:
     """Rows by part; a feature that tells the label is refused."""
     progress(f"reading {pinned.table} as known on {pinned.as_of}")
-    folder = location(spark, pinned.table.name)
+    folder = data_folder(spark, pinned.table.name, pinned.table.version)
     rows = split_training_rows(folder, spec, pinned, *validation_month(pinned.as_of))
     check_split(pinned.as_of, rows.parts)
     refuse_leaks(spec, pinned.columns, rows.to_learn_from()[0], progress)
@@ -43,7 +43,8 @@ def read_training_rows(spark: SparkSession, spec: Spec, pinned: TrainingSet) -> 
     """The columns that training needs, straight from the table's files, ordered by entity."""
     columns = pinned.columns
     names = (columns.partition, str(columns.label), *columns.features, *spec.segments)
-    return read_arrow(location(spark, pinned.table.name), pinned, names)
+    folder = data_folder(spark, pinned.table.name, pinned.table.version)
+    return read_arrow(folder, pinned, names)
 
 
 def training_manifest(

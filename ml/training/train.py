@@ -15,6 +15,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 from pyspark.sql import SparkSession
 
 from lakehouse.dbt.manifest import DbtModels, current_models
+from lakehouse.engine.session import spark_session
 from lakehouse.progress import Progress, silent
 from lakehouse.settings import PROJECT_ROOT
 from ml.data.training_rows import TrainingRows, scored
@@ -25,6 +26,8 @@ from ml.evaluation.metrics import calibration_by_month, metrics, permutation_imp
 from ml.evaluation.model_card import Measured, measure, model_card
 from ml.model.bundle import Bundle
 from ml.provenance.code_archive import archive
+from ml.provenance.digests import record
+from ml.provenance.first_digests import trust_registered
 from ml.provenance.manifest import Manifest
 from ml.spec import Spec, flat
 from ml.tracking import runs
@@ -137,8 +140,10 @@ def train_run(
     card = model_card(manifest, run_id, trained.measured)
     runs.log_bytes(run_id, CARD, card.encode())
     if spec.training.refit:
-        for name, content in trained.bundle.to_files().items():
-            runs.log_bytes(run_id, f"{VALIDATED}/{name}", content)
+        validated = {f"{VALIDATED}/{name}": each for name, each in trained.bundle.to_files().items()}
+        record(spark_session(), run_id, validated)
+        for name, content in validated.items():
+            runs.log_bytes(run_id, name, content)
     bundle = served_bundle(
         spec,
         manifest.pinned,
@@ -150,6 +155,7 @@ def train_run(
         checkpoints / REFIT,
     )
     progress("registering")
+    record(spark_session(), run_id, bundle.to_files())
     version, alias = log_and_register(bundle, spec.registered_model, columns, trained.example, card)
     return TrainedModel(
         run_id=run_id,
@@ -235,5 +241,9 @@ def log_inputs(run_id: str, spec: Spec, manifest: Manifest, code_archive: bytes)
         delta_table_name=f"spark_catalog.{pinned.name}", delta_table_version=pinned.version
     )
     mlflow.log_input(MetaDataset(source, str(pinned), manifest.content.rows[:_DIGEST]), context="training")
-    runs.log_bytes(run_id, MANIFEST, manifest.to_json().encode())
-    runs.log_bytes(run_id, ARCHIVE, code_archive)
+    files = {MANIFEST: manifest.to_json().encode(), ARCHIVE: code_archive}
+    # Before they lie where others might write.
+    trust_registered(spark_session())
+    record(spark_session(), run_id, files)
+    for name, content in files.items():
+        runs.log_bytes(run_id, name, content)

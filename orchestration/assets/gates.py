@@ -9,12 +9,13 @@ from typing import Any
 
 import dagster as dg
 
-from expectations.docs import served_url
 from expectations.gate import GateOutcome, SuiteResult, check, release
 from expectations.suite import Gate
 from expectations.suites import suites_of
+from lakehouse.addresses import data_docs
 from lakehouse.dbt.manifest import manifest
 from lakehouse.engine.session import spark_session
+from orchestration.column_lineage import same_columns, show_column_lineage
 from orchestration.owners import PIPELINES
 from orchestration.partitions import DAYS, ONE_RUN, days_of, each_day
 from orchestration.requirements import require
@@ -113,7 +114,7 @@ def _shown(result: SuiteResult) -> dict[str, Any]:
         "rows": result.rows,
         "expectations": result.expectations,
         "failures": dg.MetadataValue.md("\n".join(f"- {failure}" for failure in result.failures) or "none"),
-        "data_docs": dg.MetadataValue.url(served_url(result.docs_url)),
+        "data_docs": dg.MetadataValue.url(data_docs(result.docs_url)),
     }
 
 
@@ -160,6 +161,8 @@ def _publication(gate: Gate) -> dg.AssetsDefinition:
             released = release(spark_session(), gate, context.run.run_id)
         for version in released:
             if version.name in tables:
+                same = same_columns(version.name)
+                show_column_lineage(context, published_key(version.name), same)
                 yield dg.MaterializeResult(
                     asset_key=published_key(version.name),
                     metadata={

@@ -7,9 +7,10 @@ from typing import Any
 import dagster as dg
 
 from expectations.gate import require_passed
+from lakehouse.addresses import address, dagster_run
 from lakehouse.engine.session import spark_session
 from ml.spec import Spec, load_spec, spec_names
-from orchestration.instance import dagster_url
+from orchestration.column_lineage import show_column_lineage
 from orchestration.owners import ML
 from orchestration.partitions import days_of_run
 from orchestration.translator import published_key
@@ -75,7 +76,10 @@ def _model_asset(spec: Spec) -> dg.AssetsDefinition:
         as_of = as_of_day(context, config, training_set)
         trained = train(spark_session(), spec, as_of, progress=context.log.info)
         # The way back, from MLflow's page of the run.
-        client().set_tag(trained.run_id, "dagster_run", f"{dagster_url()}/runs/{context.run_id}")
+        client().set_tag(trained.run_id, "dagster_run", address(dagster_run(context.run_id)))
+        read = trained.manifest.training_set.name
+        inputs = trained.manifest.columns.features
+        show_column_lineage(context, model_key(spec), {name: [(read, name)] for name in inputs})
         return dg.MaterializeResult(
             metadata={
                 "as_of": as_of.isoformat(),
@@ -105,6 +109,7 @@ def champion_asset(spec: Spec) -> dg.AssetsDefinition:
         ),
         owners=[ML],
         kinds={"mlflow"},
+        automation_condition=dg.AutomationCondition.eager(),
     )
     def deploy_if_better(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         # torch and MLflow take seconds to import, and whoever only looks at the graph doesn't need them.

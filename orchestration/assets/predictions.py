@@ -9,14 +9,17 @@ from typing import Any
 import dagster as dg
 
 from expectations.gate import require_passed
+from lakehouse.dbt.manifest import current_models
+from lakehouse.dbt.predictions import declaration
 from lakehouse.engine.session import spark_session
 from ml.spec import Spec, load_spec, spec_names
 from orchestration.assets.models import champion_key
+from orchestration.column_lineage import show_column_lineage
 from orchestration.owners import ML
 from orchestration.partitions import DAYS, ONE_RUN, days_of
 from orchestration.rescoring import days_to_score_again, described, features_metadata
 from orchestration.run import SKIPPED
-from orchestration.table_metadata import table_metadata
+from orchestration.table_metadata import column_schema, show_rows_by_day, table_metadata
 from orchestration.translator import published_key, table_key
 from orchestration.writing import writing
 
@@ -24,6 +27,7 @@ from orchestration.writing import writing
 def predictions_asset(spec: Spec) -> dg.AssetsDefinition:
     """The scores of a spec's champion."""
     key = table_key(spec.predictions_table)
+    columns = declaration(current_models().node(spec.features_model)).columns
 
     @dg.asset(
         key=key,
@@ -35,12 +39,15 @@ def predictions_asset(spec: Spec) -> dg.AssetsDefinition:
         ),
         owners=[ML],
         kinds={"pytorch", "spark", "deltalake"},
+        metadata=column_schema({each.name: (each.type, each.text) for each in columns}),
         partitions_def=DAYS,
         backfill_policy=ONE_RUN,
         output_required=False,
     )
     def score_days(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         # torch and MLflow take seconds to import, and whoever only looks at the graph doesn't need them.
+        from ml.data.columns import columns_of
+        from ml.monitoring.alarms import keep_reference
         from ml.scoring.score import score
         from ml.tracking.registry import CHAMPION, aliases
 
@@ -59,6 +66,11 @@ def predictions_asset(spec: Spec) -> dg.AssetsDefinition:
                 score(spark_session(), spec, first, last, progress=context.log.info)
                 for first, last in (days_of(context), *again)
             ]
+            if spec.monitoring.drift_model is not None:
+                keep_reference(spark_session(), spec, CHAMPION, context.log.info)
+        day = columns_of(current_models(), spec.features_model).partition
+        show_column_lineage(context, key, asked.origins)
+        show_rows_by_day(context, key, spec.predictions_table, day)
         yield dg.MaterializeResult(
             metadata={
                 **table_metadata(spec.predictions_table),

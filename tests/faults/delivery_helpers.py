@@ -25,7 +25,7 @@ import lakehouse.ingest.bronze, lakehouse.ingest.commit, lakehouse.ingest.ledger
 from lakehouse.engine.session import spark_session
 from lakehouse.ingest.decide import supersede
 from lakehouse.ingest.land import ingest
-from lakehouse.ingest.source import load_sources
+from lakehouse.ingest.declarations import load_sources
 
 landing, schema, declarations, kill_after, what = sys.argv[1:]
 append_once = lakehouse.ingest.bronze.append_once

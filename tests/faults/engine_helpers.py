@@ -62,9 +62,9 @@ def bare_dbt(command: str, config: Settings, target: Path, **extra: str) -> subp
     )
 
 
-def output(process: subprocess.Popen[str]) -> str:
+def output(process: subprocess.Popen[str], seconds: float = 240) -> str:
     """What a process printed; fails with its error output when it failed."""
-    printed, errors = process.communicate(timeout=240)
+    printed, errors = process.communicate(timeout=seconds)
     assert process.returncode == 0, errors or printed
     return printed.strip()
 

@@ -190,7 +190,7 @@ class Operation(RuleBasedStateMachine):
         code = (
             "from lakehouse.engine.session import spark_session\n"
             "from lakehouse.ingest.land import ingest\n"
-            "from lakehouse.ingest.source import load_sources\n"
+            "from lakehouse.ingest.declarations import load_sources\n"
             "from pathlib import Path\n"
             f"declared = load_sources(Path({str(self.lakehouse.project / 'sources')!r}))\n"
             f"landing = Path({str(self.lakehouse.landing)!r})\n"

@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import sys
-import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,17 +10,20 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
 from dbt.cli.main import dbtRunner
 
 from expectations.gate import check, override, release
 from expectations.suite import Profile, Suite, at_most, day_column, delivery_day, not_null, unique
+from expectations.suites import bronze, models
 from lakehouse.delta.gate_results import states
 from lakehouse.engine.session import spark_session
 from lakehouse.ingest.decide import supersede
+from lakehouse.ingest.declarations import load_sources
 from lakehouse.ingest.frontier import superseded_sql
 from lakehouse.ingest.land import ingest
 from lakehouse.ingest.report import IngestReport
-from lakehouse.ingest.source import Source, load_sources
+from lakehouse.ingest.source import Source
 from lakehouse.settings import PROJECT_ROOT
 
 HERE = Path(__file__).parent / "readings"
@@ -66,20 +67,12 @@ def suites(source: str = "readings") -> dict[str, tuple[Suite, ...]]:
 
 @contextmanager
 def own_suites(source: str = "readings") -> Iterator[None]:
-    """The gates check this data: a gate looks for its suites in the module of its name."""
-    before = {name: sys.modules.get(name) for name in map("expectations.suites.{}".format, suites())}
-    for gate, found in suites(source).items():
-        module: Any = types.ModuleType(f"expectations.suites.{gate}")
-        module.suites = lambda found=found: found
-        sys.modules[module.__name__] = module
-    try:
+    """The gates check this data instead of what this checkout's YAML declares."""
+    found = suites(source)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bronze, "suites", lambda: found["bronze"])
+        patch.setattr(models, "suites", found.__getitem__)
         yield
-    finally:
-        for name, module in before.items():
-            if module is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = module
 
 
 @dataclass

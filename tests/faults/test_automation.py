@@ -15,7 +15,7 @@ from expectations.suites import suites_of
 from lakehouse import settings as settings_module
 from lakehouse.delta import gate_results
 from lakehouse.delta.gate_results import GateRow
-from lakehouse.delta.table import TableVersion
+from lakehouse.delta.table import TableVersion, current_version, table_exists
 from lakehouse.engine import server, session
 from lakehouse.ingest.land import ingest
 from lakehouse.settings import settings
@@ -83,11 +83,16 @@ class Platform:
         """Write down what the checks of these days would, where everything is right."""
         tables = [(gate, suite) for gate in GATES for suite in suites_of(gate) if suite.day is not None]
         rows = [
-            GateRow(TableVersion(suite.table, "an id", 1), day, suite.name, True, 0, None, "a run", None)
+            GateRow(self._version(suite.table), day, suite.name, True, 0, None, "a run", None)
             for _, suite in tables
             for day in (None, *days)
         ]
         gate_results.append(self.spark, rows)
+
+    def _version(self, table: str) -> TableVersion:
+        """As it is; of what was never made, one that stands for it."""
+        exists = table_exists(self.spark, table)
+        return current_version(self.spark, table) if exists else TableVersion(table, "an id", 1)
 
     def fail(self, result: dg.SensorResult | dg.SkipReason) -> tuple[str, float]:
         """The run that was asked for, failed; returns its id, and when that was (seconds since 1970)."""
@@ -169,6 +174,36 @@ def test_turned_on_for_the_first_time_it_asks_for_what_is_missing(platform: Plat
     assert asked(tick(platform)) == one(LATER)
 
 
+def test_what_landed_by_itself_is_looked_at_once(platform: Platform) -> None:
+    """A topic, a database or a person landed it: no file waits, and the day was done before."""
+    for day in (EARLIER, DAY):
+        platform.deliver(day)
+    platform.ingest()
+    platform.pass_gates([EARLIER, DAY])
+    assert "nothing to do" in reason(tick(platform))
+
+    platform.deliver(EARLIER, "_corrections")
+    platform.ingest()
+    assert asked(tick(platform)) == one(DAY)
+    platform.pass_gates([DAY])
+    assert "nothing to do" in reason(tick(platform))
+
+
+def test_the_landing_zone_is_observed_without_a_run(platform: Platform) -> None:
+    def observed() -> list[int]:
+        key = dg.AssetKey(["landing", SOURCE])
+        records = platform.instance.fetch_observations(key, limit=10).records
+        return [int(each.asset_observation.metadata["files"].value) for each in records]  # type: ignore[union-attr,arg-type]
+
+    platform.deliver(DAY)
+    tick(platform)
+    tick(platform)
+    assert observed() == [1]
+    platform.deliver(LATER)
+    tick(platform)
+    assert observed() == [2, 1]
+
+
 def test_a_late_file_and_todays_in_one_minute_are_a_run_of_one_day(platform: Platform) -> None:
     for day in (EARLIER, DAY):
         platform.deliver(day)
@@ -210,6 +245,22 @@ def test_a_day_without_scores_is_asked_for_where_days_are_scored(platform: Platf
         dg.AssetMaterialization(["predictions", "arrival_delay"], partition=str(LATER))
     )
     assert "nothing to do" in reason(tick(platform)), "it was scored, and nothing was due"
+
+
+def test_a_score_that_was_asked_for_online_is_not_a_scored_day(platform: Platform) -> None:
+    for day in (EARLIER, DAY, LATER):
+        platform.deliver(day)
+    platform.ingest()
+    platform.pass_gates([EARLIER, DAY, LATER])
+    platform.instance.report_runless_asset_event(
+        dg.AssetMaterialization(["predictions", "arrival_delay"], partition=str(DAY))
+    )
+    platform.spark.sql("create schema if not exists predictions")
+    platform.spark.sql(
+        "create or replace table predictions.arrival_delay using delta as "
+        f"select 'AA-1' as flight_id, explode(array(date'{EARLIER}', date'{LATER}')) as flight_date"
+    )
+    assert asked(tick(platform)) == one(LATER)
 
 
 def test_a_failed_gate_is_named_by_its_table(platform: Platform) -> None:

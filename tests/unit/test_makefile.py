@@ -36,7 +36,13 @@ def _make(clone: Path, *arguments: str, said: str = "") -> subprocess.CompletedP
 
 def test_each_slow_test_has_its_day_in_ci() -> None:
     script = (PROJECT_ROOT / ".ci" / "run").read_text()
-    script = script.replace("$slow", "tests/integration/dbt").replace("$faults", "tests/faults")
+    folders = {
+        "$slow": "tests/integration/dbt",
+        "$faults": "tests/faults",
+        "$lake": "tests/integration/lakehouse",
+    }
+    for name, folder in folders.items():
+        script = script.replace(name, folder)
     shared = [word.strip('"') for word in script.split() if word.strip('"').startswith("tests/")]
     slow = [
         str(path.relative_to(PROJECT_ROOT))

@@ -90,6 +90,14 @@
   {%- set width = widths | max -%}
   {#- Of a row's copies the first has the spine's columns, and the one with a table's key has seen its rows. -#}
   {%- set merged = 'max' if joins | length > 1 else '' -%}
+  {#- Rows packed as values hide from which column each comes; this says it to whoever draws the columns' lineage
+      (lakehouse/lineage/columns.py). -#}
+  /* lineage: select _spine.*
+    {%- for feature in features %}
+    {%- set last = '_last_' ~ loop.index %}, {{ last }}.{{ feature.of.time }} as {{ feature.of.time_as }}
+    {%- for column, name in _named(feature.of.columns).items() %}, {{ last }}.{{ column }} as {{ name }}{% endfor %}
+    {%- endfor %} from {{ spine }} as _spine
+    {%- for feature in features %} cross join {{ feature.of['from'] }} as _last_{{ loop.index }}{% endfor %} */
   select
     _spine.*
     {%- for feature in features %}

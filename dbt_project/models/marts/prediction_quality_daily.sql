@@ -8,23 +8,20 @@
         ],
     )
 }}
+{%- set within = ['model_name', 'model_version', 'flight_date'] %}
 
 with
 
 predictions as (
-    select
-        *,
-        -- Scores as decimals: their sums do not depend on the order of adding.
-        cast(score as decimal(18, 12)) as exact_score,
-        cast(is_late_15 as int) as is_late,
-        -- Twice the mean rank of tied scores, among the labelled flights of the day: a whole number.
-        2 * rank() over (
-            partition by model_name, model_version, flight_date, is_late_15 is null
-            order by score
-        ) + count(*) over (
-            partition by model_name, model_version, flight_date, is_late_15 is null, score
-        ) - 1 as doubled_rank
-    from {{ days_of('fct_flight_predictions') }}
+    select * from {{ days_of('fct_flight_predictions') }}
+),
+
+to_measure as (
+    {{ scores_to_measure('predictions', 'is_late_15', within) }}
+),
+
+measured as (
+    {{ scores_in_tenths('to_measure', within) }}
 ),
 
 flights as (
@@ -70,22 +67,25 @@ days as (
 
 with_base_rate as (
     select
-        predictions.*,
+        measured.*,
         days.flight_count,
         days.base_rate
-    from predictions
-    left join days on predictions.flight_date = days.flight_date
+    from measured
+    left join days on measured.flight_date = days.flight_date
 ),
 
 with_losses as (
     select
         *,
-        cast(round(-ln(greatest(if(is_late = 1, score, 1 - score), 1e-9)), 9) as decimal(18, 9))
-            as exact_log_loss,
-        cast((score - is_late) * (score - is_late) as decimal(18, 12)) as exact_squared_error,
-        cast(round(-ln(greatest(if(is_late = 1, base_rate, 1 - base_rate), 1e-9)), 9) as decimal(18, 9))
-            as exact_base_log_loss,
-        cast((base_rate - is_late) * (base_rate - is_late) as decimal(18, 12)) as exact_base_squared_error
+        case
+            when is_positive is not null and base_rate is not null
+                then cast(
+                    round(-ln(greatest(if(is_positive = 1, base_rate, 1 - base_rate), 1e-9)), 9)
+                    as decimal(18, 9)
+                )
+        end as exact_base_log_loss,
+        cast((base_rate - is_positive) * (base_rate - is_positive) as decimal(18, 12))
+            as exact_base_squared_error
     from with_base_rate
 ),
 
@@ -95,13 +95,7 @@ by_day as (
         model_version,
         flight_date,
         max(flight_count) as flight_count,
-        count(*) as scored_count,
-        count(is_late) as labelled_count,
-        sum(is_late) as late_count,
-        sum(if(is_late = 1, doubled_rank, 0)) as late_doubled_ranks,
-        cast(avg(exact_score) filter (where is_late is not null) as double) as mean_score,
-        cast(avg(exact_log_loss) as double) as log_loss,
-        cast(avg(exact_squared_error) as double) as brier_score,
+        {{ score_measures() }},
         max(base_rate) as base_rate,
         cast(avg(exact_base_log_loss) as double) as base_log_loss,
         cast(avg(exact_base_squared_error) as double) as base_brier_score
@@ -116,14 +110,14 @@ select
     flight_count,
     scored_count,
     labelled_count,
-    late_count,
-    late_count / nullif(labelled_count, 0) as late_share,
+    positive_count as late_count,
+    positive_count / nullif(labelled_count, 0) as late_share,
     mean_score,
-    -- By rank sums: how often a late flight has a higher score than one that is not, ties counting half.
-    (late_doubled_ranks - late_count * (late_count + 1))
-    / nullif(2 * late_count * (labelled_count - late_count), 0) as auc,
+    {{ auc_of_ranks() }} as auc,
+    average_precision,
     log_loss,
     brier_score,
+    calibration_error,
     base_rate,
     base_log_loss,
     base_brier_score

@@ -1,20 +1,19 @@
 """The predictions table has its constraints, whoever makes it, and only production makes production's."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pyspark.errors import PySparkException
 
-from lakehouse.dbt.manifest import current_models
-from lakehouse.delta.table import TableVersion
+from lakehouse.dbt.manifest import DbtModels
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
-from ml.data.columns import Columns, columns_of
-from ml.scoring.score import _create_predictions, _predictions
+from ml.scoring.predictions import create_predictions
 from ml.spec import load_spec
-from ml.tracking.registry import ModelVersion
 from tests.integration.dbt.small_project import SmallProject
 
 # Several dbt builds: minutes, not seconds.
@@ -32,19 +31,19 @@ def small(_engine: None, tmp_path: Path) -> Iterator[SmallProject]:
 
 
 def test_dbt_and_scoring_make_the_same_table(small: SmallProject) -> None:
-    small.write("models/_sources.yml", DECLARED.read_text())
+    declare(small)
     small.dbt("run")
     by_dbt = f"{small.schema}_predictions.arrival_delay"
     by_scoring = f"{small.schema}_predictions.by_scoring"
     spec = load_spec("arrival_delay").model_copy(update={"predictions_table": by_scoring})
-    columns = columns_of(current_models(), spec.features_model)
-    _create_predictions(small.spark, spec, columns, scored(small, columns))
+    manifest = json.loads((small.folder / "target" / "manifest.json").read_text())
+    create_predictions(small.spark, spec, DbtModels(manifest))
     assert shape(small, by_dbt) == shape(small, by_scoring)
     assert shape(small, by_dbt)[2] == {"delta.constraints.score_is_probability": "score between 0 and 1"}
 
 
 def test_a_table_of_before_gets_its_constraints_once_its_rows_keep_them(small: SmallProject) -> None:
-    small.write("models/_sources.yml", DECLARED.read_text())
+    declare(small)
     table = f"{small.schema}_predictions.arrival_delay"
     small.spark.sql(f"create schema {small.schema}_predictions")
     small.spark.sql(f"create table {table} (flight_id string, flight_date date, score double) using delta")
@@ -64,7 +63,7 @@ def test_a_table_of_before_gets_its_constraints_once_its_rows_keep_them(small: S
 def test_a_developers_build_makes_no_table_of_production(small: SmallProject) -> None:
     # A name that no other test has made.
     name = f"scores_{small.schema}"
-    small.write("models/_sources.yml", DECLARED.read_text().replace("name: arrival_delay", f"name: {name}"))
+    declare(small, name)
     small.write("models/reader.sql", f"select * from {{{{ source('predictions', '{name}') }}}}")
     with pytest.raises(LakehouseError) as failed:
         small.dbt("run", predictions_schema="predictions")
@@ -74,23 +73,28 @@ def test_a_developers_build_makes_no_table_of_production(small: SmallProject) ->
     assert not small.spark.catalog.tableExists(f"predictions.{name}")
 
 
-def scored(small: SmallProject, columns: Columns) -> Any:
-    """Scores as the model's workers give them, of no row."""
-    rows = small.spark.sql(
-        """
-        select
-            'a' as flight_id, timestamp'2013-09-01 10:00:00' as predict_at, date'2013-09-01' as flight_date,
-            0.5D as score, 0 as missing_features, cast(null as string) as unseen_categories, 1L as score_bits
-        where false
-        """
+def declare(small: SmallProject, name: str = "arrival_delay") -> None:
+    """The shipped declaration, of a table of this name, and a features model that it can name."""
+    small.write("models/_sources.yml", DECLARED.read_text().replace("name: arrival_delay", f"name: {name}"))
+    small.write(
+        "models/flight_features.sql",
+        "select 'a' as flight_id, timestamp'2013-09-01 10:00' as predict_at, date'2013-09-01' as flight_date",
     )
-    model = ModelVersion(name="m", version="1", run_id="r", folder=Path())
-    return _predictions(rows, columns, model, TableVersion("features.flight_features", "id", 0))
+    columns = {"flight_id": ("string", "entity"), "predict_at": ("timestamp", "event_time")}
+    listed = [
+        {"name": column, "data_type": kind, "description": column, "config": {"meta": {"role": role}}}
+        for column, (kind, role) in {**columns, "flight_date": ("date", "partition")}.items()
+    ]
+    models = [{"name": "flight_features", "columns": listed}]
+    small.write("models/flight_features.yml", yaml.safe_dump({"models": models}))
 
 
 def shape(small: SmallProject, table: str) -> tuple[Any, Any, Any]:
-    """Columns with types and whether they may be NULL; clustering; constraints."""
-    fields = [(f.name, f.dataType.simpleString(), f.nullable) for f in small.spark.table(table).schema.fields]
+    """Columns with types, texts and whether they may be NULL; clustering; constraints."""
+    fields = [
+        (f.name, f.dataType.simpleString(), f.nullable, f.metadata.get("comment"))
+        for f in small.spark.table(table).schema.fields
+    ]
     detail = small.spark.sql(f"describe detail {table}").collect()[0]
     properties = small.spark.sql(f"show tblproperties {table}").collect()
     constraints = {

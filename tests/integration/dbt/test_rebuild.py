@@ -23,6 +23,7 @@ from ml.data.training_set import split_at, training_set
 from ml.encoding.tensors import labels_of
 from ml.evaluation.metrics import metrics
 from ml.provenance.code_archive import archive, unpack
+from ml.provenance.digests import record
 from ml.provenance.logged_run import logged_run
 from ml.provenance.manifest import Manifest, manifest_of
 from ml.reproduction.export import export_run, imported_run
@@ -60,6 +61,7 @@ def _log_run(lakehouse: Lakehouse, code: bytes) -> str:
         mlflow.log_metrics({f"best_{name}": value for name, value in measured.items()})
         runs.log_bytes(run_id, runs.MANIFEST, manifest.to_json().encode())
         runs.log_bytes(run_id, runs.ARCHIVE, code)
+        record(spark, run_id, {runs.MANIFEST: manifest.to_json().encode(), runs.ARCHIVE: code})
         served = served_bundle(spec, pinned, in_parts, bundle, fitted)
         log_and_register(served, f"rebuild_{lakehouse.schema}", columns, rows.slice(0, 5))
     return run_id

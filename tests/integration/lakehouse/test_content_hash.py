@@ -81,6 +81,17 @@ def int64(number: int) -> bytes:
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def payloads(kind: str, value: Any) -> list[bytes]:
+    """The payload; of an array, those of its elements."""
+    if not kind.startswith("array"):
+        return [payload(kind, value)]
+    element = kind[len("array<") : -1]
+    return [
+        int64(chain(int32(each is None), *([] if each is None else [payload(element, each)])))
+        for each in value
+    ]
+
+
 def payload(kind: str, value: Any) -> bytes:
     if kind in ("boolean", "tinyint", "smallint", "int"):
         return int32(int(value))
@@ -118,7 +129,7 @@ def second_implementation(
             for name in sorted(kinds):
                 head = int64(chain(int64(lane), name.encode(), kinds[name].encode()))
                 missing = row[name] is None
-                value = [] if missing else [payload(kinds[name], row[name])]
+                value = [] if missing else payloads(kinds[name], row[name])
                 hashes[name] = chain(head, int32(missing), *value)
             totals[""][lane] += chain(*[int64(hashes[name]) for name in sorted(kinds)])
             for name in kinds:
@@ -141,6 +152,9 @@ KINDS = {
     "j": "binary",
     "k": "smallint",
     "l": "float",
+    "m": "array<double>",
+    "n": "array<string>",
+    "o": "array<decimal(10,2)>",
 }
 SCHEMA = ", ".join(f"{name} {kind}" for name, kind in KINDS.items())
 ROW = st.fixed_dictionaries(
@@ -157,6 +171,9 @@ ROW = st.fixed_dictionaries(
         "j": st.none() | st.binary(max_size=40),
         "k": st.none() | st.integers(-(2**15), 2**15 - 1),
         "l": st.none() | st.sampled_from([-0.0, 0.0]) | st.floats(width=32),
+        "m": st.none() | st.lists(st.none() | st.floats(), max_size=3),
+        "n": st.none() | st.lists(st.none() | st.sampled_from(["", "a", "b"]), max_size=4),
+        "o": st.none() | st.lists(st.none() | st.decimals(-9, 9, places=2), max_size=3),
     }
 )
 
@@ -247,8 +264,23 @@ def test_values_swapped_between_columns_and_types_widened_move_the_hash(spark: S
 
 
 def test_refuses_what_has_no_defined_hash(spark: SparkSession) -> None:
-    with pytest.raises(LakehouseError, match="tags array<int>"):
-        content_hash(spark.sql("select 1 as id, array(1) as tags"))
+    with pytest.raises(LakehouseError, match="tags array<array<int>>"):
+        content_hash(spark.sql("select 1 as id, array(array(1)) as tags"))
+
+
+def test_elements_of_an_array_have_their_places(spark: SparkSession) -> None:
+    arrays = [
+        "array(1, 2)",
+        "array(2, 1)",
+        "array(1, null, 2)",
+        "array(1, 2, null)",
+        "array()",
+        "null",
+        "array(12)",
+    ]
+    hashes = [content_hash(spark.sql(f"select cast({each} as array<int>) as tags")).rows for each in arrays]
+
+    assert len(set(hashes)) == len(arrays)
 
 
 def test_hashing_leaves_the_sessions_settings_as_they_were(spark: SparkSession) -> None:

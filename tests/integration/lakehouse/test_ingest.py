@@ -1,5 +1,6 @@
 """Deliveries land in bronze once, whole or not at all, whoever offers them and how often."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -48,6 +49,7 @@ def declare(file_format: str, allow_new_columns: bool = False) -> Source:
 
 def deliver(landing: Path, source: Source, day: str, rows: list[dict[str, object]]) -> Path:
     """Write one delivery in the source's format."""
+    assert source.files is not None
     path = landing / source.files.replace("{delivery}", day)
     path.parent.mkdir(parents=True, exist_ok=True)
     if source.format == "csv":
@@ -79,7 +81,7 @@ from dataclasses import asdict
 from pathlib import Path
 from lakehouse.engine.session import spark_session
 from lakehouse.ingest.land import ingest
-from lakehouse.ingest.source import load_sources
+from lakehouse.ingest.declarations import load_sources
 landing, schema, declarations = map(Path, sys.argv[1:])
 spark = spark_session()
 print("ready", flush=True)
@@ -155,6 +157,96 @@ def test_broken_files_are_refused_by_name_and_the_others_land(spark, schema, tmp
         assert report.versions[source.name].version == 1
 
 
+def test_a_folder_of_parts_lands_as_one_batch_or_not_at_all(spark, schema, tmp_path):
+    whole = declare("parquet")
+    changes = {
+        "files": "folders/parquet_readings_{delivery}/*.parquet",
+        "allow_new_columns": True,
+        "complete_when": "marker",
+    }
+    source = Source.model_validate(whole.model_dump() | changes)
+    days = {
+        "2013-07-10": [readings(3), readings(2, first=3, gust=1.5)],
+        "2013-07-11": [readings(3), [{"station": "A", "reading": "x", "read_at": "2013-07-11T10:00:00Z"}]],
+        "2013-07-12": [readings(1)],
+    }
+    for day, parts in days.items():
+        folder = tmp_path / "folders" / f"parquet_readings_{day}"
+        folder.mkdir(parents=True)
+        for number, rows in enumerate(parts):
+            deliver(tmp_path, whole, f"{number}", rows).rename(folder / f"part-{number}.parquet")
+        (folder / ".part-0.parquet.crc").touch()
+    (tmp_path / "folders" / "parquet_readings_2013-07-10" / "_SUCCESS").touch()
+    (tmp_path / "folders" / "parquet_readings_2013-07-11.done").touch()
+
+    report = land(spark, schema, tmp_path, source)
+
+    assert [(batch.batch_id, batch.rows) for batch in report.landed] == [("parquet_readings_2013-07-10", 5)]
+    assert [(each.file, each.reason) for each in report.refused] == [
+        (
+            "folders/parquet_readings_2013-07-11",
+            "part-1.parquet: column reading is string, declared int",
+        )
+    ]
+    assert [each.file for each in report.waiting] == ["folders/parquet_readings_2013-07-12"]
+    rows = spark.table(f"{schema}.{source.name}").orderBy("reading").collect()
+    assert [row["reading"] for row in rows] == [0, 1, 2, 3, 4]
+    assert [row["gust"] for row in rows] == [None, None, None, 1.5, 1.5]
+    assert {row["_source_file"] for row in rows} == {
+        f"folders/parquet_readings_2013-07-10/part-{number}.parquet" for number in (0, 1)
+    }
+    lines = subprocess.run(
+        ["sha256sum", "part-0.parquet", "part-1.parquet"],
+        cwd=tmp_path / "folders" / "parquet_readings_2013-07-10",
+        capture_output=True,
+        check=True,
+    )
+    assert {row["_batch_digest"] for row in rows} == {hashlib.sha256(lines.stdout).hexdigest()}
+
+    again = land(spark, schema, tmp_path, source)
+    assert (again.landed, again.skipped) == ([], ["parquet_readings_2013-07-10"])
+
+
+def test_new_columns_whose_types_differ_are_read_as_the_first_one_says(spark, schema, tmp_path):
+    one, parquet = declare("jsonl", allow_new_columns=True), declare("parquet", allow_new_columns=True)
+    changes = {"files": "folders/jsonl_readings_{delivery}/*.jsonl", "max_bad_share": 0.5}
+    folders = Source.model_validate(one.model_dump() | changes)
+    folder = tmp_path / "folders" / "jsonl_readings_2013-07-10"
+    folder.mkdir(parents=True)
+    parts = [readings(2, gust=1.5), readings(1, first=2, gust="strong") + readings(2, first=3, gust=2.5)]
+    for number, rows in enumerate(parts):
+        deliver(tmp_path, one, f"{number}", rows).rename(folder / f"part-{number}.jsonl")
+    deliver(tmp_path, parquet, "2013-07-10", readings(2, gust=1.5))
+    deliver(tmp_path, parquet, "2013-07-11", readings(2, gust="strong"))
+
+    report = land(spark, schema, tmp_path, folders, parquet)
+
+    landed = {batch.batch_id: (batch.rows, batch.quarantined) for batch in report.landed}
+    assert landed == {"jsonl_readings_2013-07-10": (4, 1), "parquet_readings_2013-07-10": (2, 0)}
+    gusts = spark.table(f"{schema}.jsonl_readings").orderBy("reading").collect()
+    assert [row["gust"] for row in gusts] == [1.5, 1.5, 2.5, 2.5]
+    assert [(Path(each.file).stem, each.reason) for each in report.refused] == [
+        ("parquet_readings_2013-07-11", "column gust is string, declared double")
+    ]
+
+
+def test_brokers_that_do_not_answer_keep_no_other_source_from_landing(spark, schema, tmp_path):
+    files = declare("csv")
+    deliver(tmp_path, files, "2013-07-10", readings(2))
+    # Nothing listens there.
+    stream = {"bootstrap_servers": "localhost:9", "topic": "readings", "value": "json"}
+    changes = {"name": "topic_readings", "stream": stream}
+    fields = {name: value for name, value in files.model_dump().items() if name not in ("format", "files")}
+    topic = Source.model_validate(fields | changes)
+
+    report = land(spark, schema, tmp_path, topic, files)
+
+    assert [batch.batch_id for batch in report.landed] == ["csv_readings_2013-07-10"]
+    assert [each.file for each in report.waiting] == ["readings"]
+    assert "the brokers do not answer" in report.waiting[0].reason
+    assert report.refused == []
+
+
 def test_a_batch_with_other_content_is_refused_by_name(spark, schema, tmp_path):
     source = declare("csv")
     deliver(tmp_path, source, "2013-07-10", readings(3))
@@ -210,7 +302,7 @@ def test_a_new_column_is_taken_up_only_where_the_declaration_allows_it(spark, sc
 
     assert {Path(refusal.file).stem: refusal.reason for refusal in report.refused} == {
         "csv_readings_2013-07-11": "has column gust, which is not declared",
-        "jsonl_readings_2013-07-12": "column gust is string, declared double "
+        "jsonl_readings_2013-07-12": "line 1, column gust is string, declared double "
         "(more than 5% of its 2 rows cannot be read)",
     }
     assert "gust" not in spark.table(f"{schema}.{strict.name}").columns

@@ -1,9 +1,12 @@
-"""A pin outlives a full refresh of its table, one recreated is refused; the log tells what Spark would."""
+"""A pin outlives a full refresh of its table, one recreated is refused; the log tells what Spark would.
+
+Files are their owner's alone.
+"""
 
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse.delta.table import current_version, local_commits, read_at
+from lakehouse.delta.table import current_version, local_commits, local_folder, read_at
 from lakehouse.errors import LakehouseError
 
 
@@ -39,3 +42,14 @@ def test_the_log_tells_the_commits_that_describe_history_tells(spark: SparkSessi
         (commit["timestamp"] for commit in found), reverse=True
     )
     assert local_commits(f"{schema}.nothing") is None
+
+
+def test_files_of_a_table_are_their_owners_alone(spark: SparkSession, schema: str) -> None:
+    name = f"{schema}.private"
+    spark.sql(f"create table {name} using delta as select 1 as id")
+    spark.sql(f"insert into {name} values (2)")
+    folder = local_folder(name)
+    assert folder is not None
+    files = [folder, *folder.rglob("*")]
+    assert len(files) > 4
+    assert {path.name for path in files if path.stat().st_mode & 0o077} == set()

@@ -25,6 +25,8 @@ ROLES = {
     "wait_minutes": "numeric",
     "wind_mph": "numeric",
 }
+# Of those that name a prediction.
+TYPES = {"entity": "string", "partition": "date", "event_time": "timestamp"}
 LABEL_ROLES = {"is_late": "label", "label_known_at": "label_time", "label_superseded_at": "label_end"}
 
 AS_OF = date(2013, 9, 1)
@@ -64,7 +66,13 @@ def _node(
         "schema": schema,
         "config": {"materialized": materialized},
         "columns": {
-            column: {"name": column, "config": {"meta": {"role": role}}} for column, role in columns.items()
+            column: {
+                "name": column,
+                "data_type": TYPES.get(role, ""),
+                "description": f"The {column}",
+                "config": {"meta": {"role": role}},
+            }
+            for column, role in columns.items()
         },
         "depends_on": {"nodes": parents},
     }
@@ -103,6 +111,14 @@ def build_platform(spark: SparkSession, schema: str) -> Platform:
     spark.sql(f"create table {schema}.bronze_flights (id bigint) using delta")
     build(features, FEATURES_SQL)
     build(training, TRAINING_SQL.format(features=f"{schema}.{features}"))
+    made = existing_platform(spark, schema)
+    made.publish(made.features, made.training)
+    return made
+
+
+def existing_platform(spark: SparkSession, schema: str) -> Platform:
+    """What was built in a schema, perhaps by another process."""
+    features, training = f"features_{schema}", f"training_{schema}"
     training_roles = ROLES | LABEL_ROLES
     models = DbtModels(
         {
@@ -114,9 +130,7 @@ def build_platform(spark: SparkSession, schema: str) -> Platform:
             },
         }
     )
-    made = Platform(spark, schema, small_spec(schema, features, training), models)
-    made.publish(made.features, made.training)
-    return made
+    return Platform(spark, schema, small_spec(schema, features, training), models)
 
 
 def train_platform(platform: Platform) -> TrainedModel:

@@ -13,7 +13,8 @@ from lakehouse.delta.table import current_version, local_commits, sql_text
 from lakehouse.engine.session import spark_session
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.source import Source
-from ml.explanation.explain import BronzeRow, Deliveries, Explanation, explain
+from ml.explanation.explain import BronzeRow, Explanation, explain
+from ml.explanation.feature_rows import Deliveries
 from ml.scoring.score import score
 from ml.training.train import TrainedModel, train
 from tests.integration.ml.conftest import AS_OF, ROLES, Platform, build_platform, train_platform
@@ -122,8 +123,9 @@ def with_rows(platform: Platform) -> DbtModels:
         "planned_known_at": {"row_of": {"model": "flights"}},
         "wind_known_at": {"row_of": {"model": "wind", "time": "known_at"}},
     }
+    typed = manifest["nodes"]["model.features"]["columns"]
     features = manifest["nodes"]["model.features"] | {
-        "columns": {name: {"config": {"meta": each}} for name, each in meta.items()},
+        "columns": {name: typed.get(name, {}) | {"config": {"meta": each}} for name, each in meta.items()},
         "config": {"materialized": "incremental", "event_date": "flight_date", "inputs": [{"model": "wind"}]},
     }
     by_plan = {"source": "plan", "day": "flight_date", "lookback": 1}

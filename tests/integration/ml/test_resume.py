@@ -13,6 +13,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
 from ml.model.bundle import Bundle
 from ml.provenance.code_archive import archive
+from ml.provenance.digests import record
 from ml.reproduction.resume import resume
 from ml.spec import Spec
 from ml.tracking.registry import model_of_run
@@ -186,6 +187,9 @@ def test_what_cannot_go_on_is_refused_and_can_go_on_when_it_is_repaired(
     (tmp_path / "ml" / "model").mkdir(parents=True)
     (tmp_path / "ml" / "model" / "fit.py").write_text("# another loop")
     code.write_bytes(archive(tmp_path))
+    with pytest.raises(LakehouseError, match=r"code\.tar\.gz of run \w+ is not what the run wrote"):
+        resume(spark, run_id)
+    record(spark, run_id, {ARCHIVE: archive(tmp_path)})
     with pytest.raises(LakehouseError, match=r"begun with other .*ml/model/fit\.py"):
         resume(spark, run_id)
     code.write_bytes(as_it_was)

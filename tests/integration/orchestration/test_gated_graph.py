@@ -15,6 +15,7 @@ from demo.publish import publish
 from expectations.gate import override
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
+from orchestration.column_lineage import origins_of
 from orchestration.instance import open_instance
 from orchestration.run import RunSummary, materialize
 
@@ -66,6 +67,24 @@ def test_a_table_is_shown_with_its_version_rows_and_columns(
     assert detail is not None and shown["delta_table_id"] == detail["id"]
     newest = spark.sql("describe history bronze.flight_actuals limit 1").first()
     assert newest is not None and shown["delta_version"] == newest["version"]
+    flights = spark.table("intermediate.int_flights").where(f"flight_date = '{GOOD_DAY}'").count()
+    assert good_run.metadata["intermediate/int_flights"]["dagster/partition_row_count"] == flights > 0
+
+
+def test_each_column_says_from_which_columns_it_was_made(spark: SparkSession, good_run: RunSummary) -> None:
+    flights = origins_of(good_run.metadata["intermediate/int_flights"])
+    assert set(flights) == set(spark.table("intermediate.int_flights").columns)
+    # As they are, through the packed rows of the join by time, and put together of several.
+    assert flights["tail_number"] == [("bronze.flight_schedule", "tail_number")]
+    assert set(flights["dest_region"]) == {
+        ("bronze.airports", "latitude"),
+        ("bronze.airports", "time_zone"),
+        ("staging.airport_time_zones", "time_zone"),
+    }
+    # A view is described by its YAML, not by a log.
+    assert origins_of(good_run.metadata["staging/stg_airports"])["latitude"] == [
+        ("bronze.airports", "latitude")
+    ]
 
 
 def test_a_failed_gate_stops_what_follows_in_its_run_and_in_later_ones(

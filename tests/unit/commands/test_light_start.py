@@ -1,9 +1,13 @@
 """A command loads what it runs when it runs: help and wrong usage are answered in a fraction of a second."""
 
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from commands.app import COMMANDS
 
@@ -18,6 +22,7 @@ HEAVY = (
     "pandas",
     "pyarrow",
     "numpy",
+    "deltalake",
 )
 CALL = f"""
 import sys
@@ -61,6 +66,11 @@ def test_help_and_wrong_usage_load_no_library(command: str) -> None:
         (["promote", "--by", "me"], "--by and --reason go with --version"),
         (["ingest", "--supersede", "b"], "--by"),
         (["reproduce"], "give a run's id"),
+        (["reproduce", "--import", "run.tar"], "holds SQL and Python of whoever made it"),
+        (["reproduce", "0" * 32, "--trust"], "--trust is about a file that somebody else made"),
+        (["source", "new", "readings"], "give one of --file, --url, --table"),
+        (["source", "new", "Readings", "--file", "a.csv"], "cannot be a source's name"),
+        (["source", "new", "readings", "--table", "t"], "belong together"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_loaded(arguments: list[str], said: str) -> None:
@@ -74,3 +84,38 @@ def test_what_needs_no_spark_loads_none() -> None:
     status = called("status")
     assert status.returncode in (0, 1), status.stderr
     assert status.stdout.splitlines()[-1] == "loaded"
+
+
+@pytest.mark.parametrize("arguments", [["doctor"], ["maintain", "--dry-run"]])
+def test_what_looks_at_files_alone_loads_no_client_of_the_engine(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "tables" / "features.db" / "feat_flights"
+    write_deltalake(table, pa.table({"flight_id": ["AA-1-JFK-201310010600"]}))
+    monkeypatch.setenv("LAKEHOUSE_WAREHOUSE", str(tmp_path))
+    looked = called(*arguments)
+    assert looked.returncode in (0, 1), looked.stderr
+    _, *loaded = looked.stdout.splitlines()[-1].split()
+    # Delta's logs are read by Arrow.
+    assert set(loaded) <= {"pyspark", "pyarrow", "numpy", "deltalake"}
+
+
+def test_a_rollback_loads_no_network() -> None:
+    refused = called("rollback", "--spec", "arrival_delay")
+    assert refused.returncode == 3, refused.stderr
+    assert "has had no champion before" in refused.stderr
+    # MLflow itself imports pandas and Spark.
+    assert not {"torch", "grpc", "dagster", "dbt"} & set(refused.stdout.split())
+
+
+def test_the_service_loads_what_scores_and_nothing_of_the_warehouse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKEHOUSE_WAREHOUSE", str(tmp_path))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        refused = called("serve", "--port", str(taken.getsockname()[1]))
+    assert refused.returncode == 3, refused.stderr
+    assert "cannot be listened on" in refused.stderr
+    assert set(refused.stdout.splitlines()[-1].split()) == {"loaded", "torch", "pyarrow", "numpy"}

@@ -17,7 +17,7 @@ from expectations.suite import (
     within_days,
 )
 from expectations.suites import suites_of
-from expectations.suites.models import _suite
+from expectations.suites.models import _in_range, _suite
 from lakehouse.dbt.manifest import DbtModels, manifest
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT_ROOT
@@ -174,3 +174,14 @@ def test_a_training_set_is_checked_itself_for_what_nobody_checked_before() -> No
     gated, ungated = claims({"gate": "features"}), claims({})
     assert {"id is there", "late is there", "known is there", "y lies between 0 and 2"} <= gated
     assert ungated - gated == {"x lies between 0 and 1"}
+
+
+@pytest.mark.parametrize("declared", [[None, None], [1], 5, ["a", "b"]])
+def test_a_range_that_bounds_nothing_is_refused(declared: Any) -> None:
+    with pytest.raises(LakehouseError, match=r"f\.x: range .* bounds nothing"):
+        _in_range("f.x", "x", declared)
+
+
+def test_a_range_may_be_open_on_one_side() -> None:
+    assert _in_range("f.x", "x", [0, None]).says == "x is at least 0"
+    assert _in_range("f.x", "x", [None, 1.5]).says == "x is at most 1.5"

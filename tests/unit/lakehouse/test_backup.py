@@ -182,6 +182,19 @@ def test_a_damaged_backup_is_refused_and_what_is_damaged_is_named(
     assert not _unfinished(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "setting", [{"metastore_url": "jdbc:postgresql://db/hive"}, {"dagster_database": "postgresql+psycopg2://db/d"}]
+)
+def test_a_second_warehouse_takes_no_database_of_the_first(
+    here: Settings, tmp_path: Path, setting: dict[str, str]
+) -> None:
+    backup(tmp_path / "backup", config=here)
+    there = Settings.model_validate({"warehouse": tmp_path / "there", **setting})
+    with pytest.raises(LakehouseError, match=f"the backup is of {here.warehouse}, and LAKEHOUSE_.* may name"):
+        restore(tmp_path / "backup", lambda _: None, config=there)
+    assert not there.warehouse.exists()
+
+
 def test_a_warehouse_is_never_overwritten(here: Settings, tmp_path: Path) -> None:
     backup(tmp_path / "backup", config=here)
     before = _files(here.warehouse)

@@ -145,3 +145,13 @@ def test_a_gap_is_named_as_the_decision_takes_it(text):
     zone = "America/New_York"
 
     assert covering(periods[0].start(zone), periods[-1].end(zone), zone) == text
+
+
+def test_a_decision_to_release_rows_is_no_content_of_a_file():
+    decision = _entry(f"{DAY}_released", "release")
+    ledger = Ledger([_entry(DAY), decision])
+    assert ledger.released(DAY) == decision
+    assert ledger.of_file(f"{DAY}_released") == []
+    assert ledger.landed(f"{DAY}_released") is None
+    landed = Ledger([decision, _entry(f"{DAY}_released")])
+    assert landed.landed(f"{DAY}_released") == _entry(f"{DAY}_released")

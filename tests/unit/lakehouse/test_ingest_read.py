@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse.ingest.read import RefusedFileError, read_rows
 from lakehouse.ingest.source import Source
+from tests.unit.lakehouse.readings import RefusedFileError, read_rows, readings
 
 TYPES = {
     "station": "string",
@@ -36,21 +36,8 @@ ROW = {
 
 
 def _source(file_format: str, allow_new_columns: bool = False) -> Source:
-    return Source.model_validate(
-        {
-            "name": "readings",
-            "description": "Readings.",
-            "owner": "weather",
-            "format": file_format,
-            "files": f"readings_{{delivery}}.{file_format}",
-            "arrives": "live",
-            "time_zone": "UTC",
-            "reported_time": "read_at",
-            "delivery_delay_minutes": 0,
-            "keys": ["station"],
-            "allow_new_columns": allow_new_columns,
-            "columns": [{"name": name, "type": sql, "description": name} for name, sql in TYPES.items()],
-        }
+    return readings(
+        file_format, TYPES, keys=["station"], max_bad_share=0.05, allow_new_columns=allow_new_columns
     )
 
 
@@ -208,7 +195,7 @@ def test_a_file_that_is_not_as_declared_is_refused_by_name_and_place(file_format
     with pytest.raises(RefusedFileError, match=reason) as refused:
         read_rows(_source(file_format), raw, "readings/readings_2013-07-10", {})
 
-    assert refused.value.what.startswith("readings/readings_2013-07-10: ")
+    assert str(refused.value).startswith("readings/readings_2013-07-10: ")
 
 
 def test_a_parquet_file_cut_anywhere_is_refused():

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from lakehouse.errors import LakehouseError
-from lakehouse.ingest.source import Source, load_source, load_sources
+from lakehouse.ingest.declarations import load_source, load_sources
+from lakehouse.ingest.source import Source
 
 DECLARED = {
     "name": "readings",

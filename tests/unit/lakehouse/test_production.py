@@ -2,23 +2,14 @@
 
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lakehouse import settings
 from lakehouse.errors import LakehouseError
 from lakehouse.production import VARIABLE, holder, production
 
-
-@pytest.fixture(autouse=True)
-def own_warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("LAKEHOUSE_WAREHOUSE", str(tmp_path))
-    settings.settings.cache_clear()
-    yield tmp_path
-    monkeypatch.undo()
-    settings.settings.cache_clear()
+pytestmark = pytest.mark.usefixtures("own_warehouse")
 
 
 def test_the_holder_is_named_while_it_holds() -> None:
@@ -75,7 +66,7 @@ def test_the_variable_is_taken_back_and_new_each_time(monkeypatch: pytest.Monkey
 def test_without_waiting_it_is_refused_by_name(own_warehouse: Path) -> None:
     import fcntl
 
-    (own_warehouse / "engine").mkdir()
+    (own_warehouse / "engine").mkdir(parents=True)
     with (own_warehouse / "engine" / "production.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write('{"pid": 7, "what": "dbt build", "since": "2013-01-01T00:00:00+00:00", "token": "t"}')

@@ -13,7 +13,7 @@ from lakehouse.settings import PROJECT_ROOT, Settings
     [
         ("HEAP_MB", "a lot"),
         ("CORES", "0"),
-        ("MLFLOW_PORT", "80"),
+        ("UI_PORT", "80"),
         ("WAREHOUSE", "/data/a;b"),
         ("WAREHOUSE", "/data/a,b"),
         ("WAREHOUSE", "/data/a%20b"),
@@ -64,3 +64,40 @@ def test_days_in_the_wrong_order_are_refused_by_the_names_of_both(monkeypatch: p
 def test_a_path_with_blanks_and_letters_of_any_language_is_fine(tmp_path) -> None:
     warehouse = tmp_path / "Jürgen's wärehouse (new)"
     assert Settings(warehouse=warehouse).engine_dir == warehouse / "engine"
+
+
+@pytest.mark.parametrize("variable", ["LAKEHOUSE_DAGSTER_DATABASE", "LAKEHOUSE_MLFLOW_TRACKING_URI"])
+def test_an_address_of_postgresql_names_the_driver_that_is_installed(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # SQLAlchemy takes a bare one for psycopg 3's.
+    monkeypatch.setenv(variable, "postgresql://ann:secret@db/records")
+    read = getattr(Settings(), variable.removeprefix("LAKEHOUSE_").lower())
+    assert read == "postgresql+psycopg2://ann:secret@db/records"
+
+
+def test_mlflows_own_variable_names_its_server_unless_ours_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://theirs:5000")
+    assert Settings().mlflow_tracking_uri == "http://theirs:5000"
+    monkeypatch.setenv("LAKEHOUSE_MLFLOW_TRACKING_URI", "http://ours:5000")
+    assert Settings().mlflow_tracking_uri == "http://ours:5000"
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["MLFLOW_TRACKING_URI", "DAGSTER_DATABASE", "METASTORE_URL", "ONLINE_STORE", "UI_TOKEN"],
+)
+def test_an_error_and_what_is_shown_of_settings_hold_no_password(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"LAKEHOUSE_{variable}", "oracle://ann:secret@db/records")
+    module.settings.cache_clear()
+    try:
+        with pytest.raises(LakehouseError, match=f"LAKEHOUSE_{variable}=…: ") as refused:
+            module.settings()
+        assert "secret" not in f"{refused.value}"
+        assert refused.value.__cause__ is None
+    finally:
+        module.settings.cache_clear()
+    monkeypatch.delenv(f"LAKEHOUSE_{variable}")
+    assert "secret" not in repr(Settings(metastore_password="secret"))

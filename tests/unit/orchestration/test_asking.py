@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lakehouse.ingest.declarations import load_sources
 from lakehouse.ingest.delivery import Delivery
-from lakehouse.ingest.source import load_sources
 from orchestration.asking import Attempt, Decision, Waiting, decide, listed
 from orchestration.state import State, by_day
 

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from lakehouse import settings
-from lakehouse.ingest.source import load_sources
+from lakehouse.ingest.declarations import load_sources
 from orchestration.assets.landing import OUTSIDE, landing_assets, landing_key
 from orchestration.automation import ASKED_BY_TAG, attempts, new_deliveries
 from orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG, each_day

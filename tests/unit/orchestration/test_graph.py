@@ -3,6 +3,9 @@
 `python tests/unit/orchestration/test_graph.py` writes the file anew.
 """
 
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -43,6 +46,13 @@ def graph() -> AssetGraph:
     from orchestration.definitions import defs
 
     return defs.resolve_asset_graph()
+
+
+def test_servers_can_load_the_whole_graph() -> None:
+    """A webserver or a daemon loads all at once and refuses two things of one name; a run here does not."""
+    from orchestration.definitions import defs
+
+    defs.get_repository_def().load_all_definitions()
 
 
 def test_the_graph_is_what_it_was() -> None:
@@ -154,17 +164,32 @@ def test_a_days_run_scores_every_spec_and_trains_none() -> None:
 
     names = spec_names()
     assert of_job("daily") == {load_spec(name).predictions_table.replace(".", "/") for name in names}
-    assert of_job("retrain") == {f"{kind}/{name}" for name in names for kind in ("models", "champions")}
+    models = {f"{kind}/{name}" for name in names for kind in ("models", "champions")}
+    assert of_job("retrain") == models | of_job("daily")
 
 
-def test_nothing_runs_by_itself_until_someone_turns_it_on() -> None:
+def test_what_runs_by_itself_is_on_and_one_setting_turns_it_off() -> None:
+    code = (
+        "from orchestration.definitions import defs\n"
+        "print(sorted((each.name, each.default_status.value) for each in defs.sensors))"
+    )
+
+    def statuses(automation: str) -> str:
+        environment = {**os.environ, "LAKEHOUSE_AUTOMATION": automation}
+        return subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    names = ("follow_models", "new_deliveries", "outside_sources", "retraining")
+    off = statuses("false")
+    assert [name for name in names if f"('{name}', 'STOPPED')" not in off] == []
     from orchestration.definitions import defs
 
-    assert all(sensor.default_status is dg.DefaultSensorStatus.STOPPED for sensor in defs.sensors or ())
-    assert all(
-        schedule.default_status is dg.DefaultScheduleStatus.STOPPED  # type: ignore[union-attr]
-        for schedule in defs.schedules or ()
-    )
+    sensors = list(defs.sensors or ())
+    # The others tell people and other tools what happened, and start no run.
+    assert set(names) <= {sensor.name for sensor in sensors}
+    assert {sensor.name for sensor in sensors if sensor.has_jobs} <= set(names)
+    assert all(sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in sensors)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from pathlib import Path
 import dagster as dg
 
 from lakehouse.dbt.manifest import manifest
+from lakehouse.ingest.declarations import load_sources
 from lakehouse.ingest.land import Refusal
-from lakehouse.ingest.source import load_sources
 from orchestration.assets.bronze import refused_of
 from orchestration.assets.dbt import _read_behind
 from orchestration.requirements import sources_read

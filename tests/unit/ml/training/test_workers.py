@@ -41,7 +41,7 @@ WORKER = ("-m", "ml.training.distributed.worker")
 KILLED_WORKER = """
 import os, signal, sys
 from pathlib import Path
-from ml.model import worker
+from ml.training.distributed import worker
 
 def killed(folder, checkpoint, save=worker.save_checkpoint):
     save(folder, checkpoint)

@@ -1,0 +1,1 @@
+"""A registered model as a repository that Triton Inference Server loads."""

@@ -1,0 +1,1 @@
+"""A month that runs itself: deliveries come late, wrong or never, and processes die."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
+import requests
 from moto.server import ThreadedMotoServer
 
 BUCKET = "lake"
@@ -20,6 +21,8 @@ def object_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     try:
         _, port = server.get_host_and_port()
         address = f"http://127.0.0.1:{port}"
+        # All servers of a process have one memory.
+        requests.post(f"{address}/moto-api/reset", timeout=10).raise_for_status()
         boto3.client("s3", endpoint_url=address, region_name="us-east-1").create_bucket(Bucket=BUCKET)
         yield address
     finally:

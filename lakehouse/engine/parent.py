@@ -60,19 +60,19 @@ def _launch(config: Settings, port: int) -> subprocess.Popen[bytes]:
         raise LakehouseError(
             f"another engine lives in {config.warehouse}", "run `lakehouse down`, then again"
         ) from error
-    # With the flock above, nobody else of this machine and warehouse is here.
-    tables_claim.take(config)
-    make_tables(config)
-    variables = (
-        environment(jars)
-        | tables_claim.variables(config)
-        | {
-            "SPARK_CONNECT_AUTHENTICATE_TOKEN": state.token(engine),
-            "PYSPARK_PYTHON": sys.executable,
-            "PYSPARK_DRIVER_PYTHON": sys.executable,
-        }
-    )
     try:
+        # With the flock above, nobody else of this machine and warehouse is here.
+        tables_claim.take(config)
+        make_tables(config)
+        variables = (
+            environment(jars)
+            | tables_claim.variables(config)
+            | {
+                "SPARK_CONNECT_AUTHENTICATE_TOKEN": state.token(engine),
+                "PYSPARK_PYTHON": sys.executable,
+                "PYSPARK_DRIVER_PYTHON": sys.executable,
+            }
+        )
         with (engine / "server.out").open("wb") as output:
             return subprocess.Popen(
                 dying_with_us(
@@ -212,6 +212,9 @@ def main(report: int) -> None:
         _stop_on_sigterm(server.pid)
         current = _start_supervisor(config, current)
     except LakehouseError as error:
+        # Not of another engine that lives here. Our starter, who waits for the line, holds the start lock.
+        if not state.is_alive(config.engine_dir):
+            _release(config)
         os.write(report, str(error).encode())
         os.close(report)
         return
@@ -220,7 +223,17 @@ def main(report: int) -> None:
         os.write(report, b"ready")
     os.close(report)
     _keep(config, current)
-    tables_claim.release(config)
+    with state.exclusive(config.engine_dir / "start.lock"):
+        # The next engine may be up by now, on the same claim.
+        if not state.is_alive(config.engine_dir):
+            _release(config)
+
+
+def _release(config: Settings) -> None:
+    try:
+        tables_claim.release(config)
+    except LakehouseError as error:
+        _say(str(error))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from lakehouse.engine import state
+from lakehouse.engine import state, tables_claim
 from lakehouse.engine.config import fingerprint
 from lakehouse.engine.ports import accepts, connected_processes
 from lakehouse.errors import LakehouseError
@@ -183,12 +183,16 @@ def stop_engine(config: Settings | None = None, *, force: bool = False) -> bool:
     config = config or settings()
     with state.exclusive(config.engine_dir / "start.lock"):
         if not state.is_alive(config.engine_dir):
+            # What an engine left that was killed together with its parent, or a cluster's server.
+            tables_claim.release(config)
             return False
         if not force:
             _refuse_if_used(
                 config, "wait until they are done, or end their statements, too: `lakehouse down --force`"
             )
         _kill(config)
+        # Its parent does so, too, once it gets the lock; but who called may start an engine elsewhere.
+        tables_claim.release(config)
         return True
 
 

@@ -63,13 +63,30 @@ def take(config: Settings) -> None:
 
 
 def release(config: Settings) -> None:
-    """Let others claim the tables: this warehouse's engine has ended."""
+    """Let others claim the tables: this warehouse's engine has ended, or none could start.
+
+    The caller knows that no other starts meanwhile, by the warehouse's start lock.
+
+    Raises:
+        LakehouseError: the store does not answer; the claim stays.
+    """
     if config.tables is None:
         return
+    from botocore.exceptions import BotoCoreError, ClientError
+
     store, bucket, key = _store(config)
-    held, ours = _held(store, bucket, key), _ours(config)
-    if (held.machine, held.warehouse) == (ours.machine, ours.warehouse):
-        store.delete_object(Bucket=bucket, Key=key)
+    ours = _ours(config)
+    try:
+        held = _held(store, bucket, key)
+        if (held.machine, held.warehouse) == (ours.machine, ours.warehouse):
+            store.delete_object(Bucket=bucket, Key=key)
+    except (BotoCoreError, ClientError) as error:
+        if isinstance(error, ClientError) and error.response["Error"]["Code"] == "NoSuchKey":
+            return
+        raise LakehouseError(
+            f"the claim on {config.tables} could not be taken back: {error}",
+            "run `lakehouse down` again when the store answers, or no engine elsewhere may write there",
+        ) from error
 
 
 def variables(config: Settings) -> dict[str, str]:

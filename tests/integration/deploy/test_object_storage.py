@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from lakehouse.engine import server
+from lakehouse.engine import server, tables_claim
 from lakehouse.engine.install import fetch_jars
 from lakehouse.engine.jars import S3
+from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from tests.faults.engine_helpers import environment
 from tests.integration.deploy.flights_helpers import DAYS, own, printed
@@ -64,3 +65,16 @@ def test_the_same_days_are_the_same_bits_and_a_second_engine_is_refused(
     assert f"is written by the engine of {own_warehouse}" in other.stderr
     # The first one goes on.
     assert printed(["-c", _COUNT], environment(own_warehouse, **variables))["flights"] > 2000
+
+
+def test_a_start_that_fails_leaves_no_claim(object_store: str, tmp_path: Path) -> None:
+    fetch_jars(wanted=S3)
+    first, second = (
+        Settings(warehouse=tmp_path / name, tables=f"s3a://{BUCKET}/claimed", s3_endpoint=object_store)
+        for name in ("first", "second")
+    )
+    # The claim is taken, then the metastore does not answer.
+    without = first.model_copy(update={"metastore_url": "jdbc:postgresql://127.0.0.1:9/nowhere"})
+    with pytest.raises(LakehouseError, match="did not start: the metastore's database does not answer"):
+        server.ensure_engine(without)
+    tables_claim.take(second)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.engine import tables_claim
+from lakehouse.engine import server, tables_claim
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from tests.object_store import BUCKET
@@ -28,6 +28,23 @@ def test_a_second_warehouse_is_refused_until_the_first_lets_go(object_store: str
     tables_claim.take(first)
     tables_claim.release(first)
     tables_claim.take(second)
+
+
+def test_down_takes_back_what_a_killed_engine_left(object_store: str, tmp_path: Path) -> None:
+    first, second = (_settings(tmp_path / name, object_store) for name in ("first", "second"))
+    tables_claim.take(first)
+    # Killed together with its parent: nobody was left to take the claim back.
+    assert not server.stop_engine(first)
+    tables_claim.take(second)
+    assert not server.stop_engine(first), "a claim of another is let alone"
+    with pytest.raises(LakehouseError, match="is written by the engine of"):
+        tables_claim.take(first)
+
+
+def test_a_store_that_is_away_keeps_the_claim_and_says_so(object_store: str, tmp_path: Path) -> None:
+    away = Settings(warehouse=tmp_path, tables=f"s3a://{BUCKET}/lake", s3_endpoint="http://127.0.0.1:9")
+    with pytest.raises(LakehouseError, match="claim on s3a://lake/lake could not be taken back"):
+        server.stop_engine(away)
 
 
 def test_wrong_credentials_are_told_before_an_engine_starts(object_store: str, tmp_path: Path) -> None:

@@ -183,7 +183,8 @@ def test_a_damaged_backup_is_refused_and_what_is_damaged_is_named(
 
 
 @pytest.mark.parametrize(
-    "setting", [{"metastore_url": "jdbc:postgresql://db/hive"}, {"dagster_database": "postgresql+psycopg2://db/d"}]
+    "setting",
+    [{"metastore_url": "jdbc:postgresql://db/hive"}, {"dagster_database": "postgresql+psycopg2://db/d"}],
 )
 def test_a_second_warehouse_takes_no_database_of_the_first(
     here: Settings, tmp_path: Path, setting: dict[str, str]

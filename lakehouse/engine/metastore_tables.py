@@ -29,6 +29,8 @@ _NAMES = {
 }
 # DataNucleus's own, for the numbers of rows; it makes it when the first number is asked for.
 _COUNTERS = "SEQUENCE_TABLE"
+# The schema that every warehouse has: of gates, releases and what else this project knows of its tables.
+_STATE = "lakehouse"
 # Classes that are columns of others' tables, though they name one.
 _EMBEDDED = re.compile(r'<class [^>]*embedded-only="true"[^>]*>')
 
@@ -37,7 +39,8 @@ def make_tables(config: Settings) -> None:
     """Make the tables that the settings' database lacks; nothing is done for Derby.
 
     Raises:
-        LakehouseError: the database cannot be reached, or this user may not make tables in it.
+        LakehouseError: the database cannot be reached, or this user may not make tables in it, or it is the
+            metastore of another warehouse.
     """
     if config.metastore_url is None:
         return
@@ -45,7 +48,10 @@ def make_tables(config: Settings) -> None:
     wanted = {name.upper() for name in re.findall(r'\btable="(\w+)"', _EMBEDDED.sub("", described))} | {
         _COUNTERS
     }
-    if not wanted - _existing(config):
+    existing = _existing(config)
+    if "DBS" in existing:
+        _refuse_another_warehouses(config)
+    if not wanted - existing:
         return
     with java_classes(class_path(jar_paths())) as jvm:
         classes, properties = jvm.java.util.HashSet(), jvm.java.util.Properties()
@@ -75,6 +81,23 @@ def address(config: Settings) -> sa.URL:
         username=config.metastore_user,
         password=config.metastore_password,
     )
+
+
+def _refuse_another_warehouses(config: Settings) -> None:
+    """An engine writes where the metastore says that a schema lies, whatever the settings say."""
+    engine = sa.create_engine(address(config))
+    try:
+        with engine.connect() as database:
+            query = 'select "DB_LOCATION_URI" from "DBS" where "NAME" = :state'
+            location = database.execute(sa.text(query), {"state": _STATE}).scalar()
+    finally:
+        engine.dispose()
+    if location is not None and location != f"{config.tables_uri}/{_STATE}.db":
+        raise LakehouseError(
+            f"{config.metastore_url} is another warehouse's metastore: its schema {_STATE} lies in "
+            f"{location}, this one's tables in {config.tables_uri}",
+            "set LAKEHOUSE_METASTORE_URL to this warehouse's own database, or move the warehouse back",
+        )
 
 
 def _make_counters(config: Settings) -> None:

@@ -24,7 +24,7 @@ from lakehouse.ingest.declarations import load_sources
 from lakehouse.ingest.delivery import Delivery, file_name
 from lakehouse.ingest.ledger import Ledger, read_entries
 from lakehouse.ingest.ledger_table import append_entries, ensure_ledger, frontiers
-from lakehouse.ingest.looked_at import is_listed, misnamed, offered_of, plausible, unread_of
+from lakehouse.ingest.looked_at import listed_of, misnamed, offered_of, plausible, unread_of
 from lakehouse.ingest.offer import Found
 from lakehouse.ingest.read.problems import ProblemError
 from lakehouse.ingest.report import Frontier, IngestReport, LandedBatch, Refusal, Waiting
@@ -95,9 +95,10 @@ def ingest(
     if batch_id is None:
         fetch_before_landing(spark, wanted, landing, ledger, days, report, progress)
     now = datetime.now(UTC)
-    listed = [source for source in wanted if is_listed(source, landing, report)]
+    found = listed_of(wanted, landing, report)
+    listed = [source for source in wanted if source.name in found]
     offers = {
-        source.name: offered_of(source, landing, ledger, now, days, also_pending, batch_id)
+        source.name: offered_of(source, found[source.name], ledger, now, days, also_pending, batch_id)
         for source in listed
     }
     if batch_id is None and days is None:
@@ -195,7 +196,12 @@ def _asked(
     except (WrongManifestError, ProblemError) as wrong:
         report.refused.append(Refusal(file, str(wrong)))
     except OSError as error:
-        report.refused.append(Refusal(file, f"cannot be read: {error.strerror}"))
+        why = f"cannot be read: {error.strerror or error}"
+        if source.bucket is None or isinstance(error, FileNotFoundError):
+            report.refused.append(Refusal(file, why))
+        else:
+            # That of a store is no fault of the file's: it answers again, or its administrator is asked.
+            report.waiting.append(Waiting(file, why))
     return None
 
 

@@ -1,38 +1,38 @@
 """Which deliveries an ingestion looks at: those that are listed, asked for, plausible, and not landed yet."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
-from lakehouse.ingest.delivery import Delivery, UnlistedError, file_name
+from lakehouse.ingest.delivery import Delivery, file_name
 from lakehouse.ingest.ledger import Ledger
+from lakehouse.ingest.listing import list_deliveries
 from lakehouse.ingest.report import IngestReport, Refusal, Waiting
 from lakehouse.ingest.source import Source
 
 
-def is_listed(source: Source, landing: Path, report: IngestReport) -> bool:
-    """Whether a source's folder can be listed; a store that does not answer keeps no other source waiting."""
-    if source.bucket is None:
-        return True
-    try:
-        source.deliveries(landing)
-    except UnlistedError as error:
-        report.waiting.append(Waiting(str(source.root(landing) / source.folder), error.what))
-        return False
-    return True
+def listed_of(
+    sources: Sequence[Source], landing: Path, report: IngestReport
+) -> Mapping[str, Sequence[Delivery]]:
+    """What lies of each source; of one whose store does not answer the report says so, and others go on."""
+    listed = list_deliveries(sources, landing)
+    for source in sources:
+        if source.name in listed.unlisted:
+            place = str(source.root(landing) / source.folder)
+            report.waiting.append(Waiting(place, listed.unlisted[source.name]))
+    return listed.deliveries
 
 
 def offered_of(
     source: Source,
-    landing: Path,
+    found: Sequence[Delivery],
     ledger: Ledger,
     now: datetime,
     days: tuple[date, date] | None,
     also_pending: bool,
     batch_id: str | None,
-) -> list[Delivery]:
-    """The deliveries of a source that are asked for; arguments as `lakehouse.ingest.land.ingest` has them."""
-    found = source.deliveries(landing)
+) -> Sequence[Delivery]:
+    """Those of a source's deliveries that are asked for; arguments as `ingest` of `land` has them."""
     if batch_id is not None:
         return [delivery for delivery in found if delivery.batch_id == batch_id]
     if days is None:

@@ -26,9 +26,10 @@ class _ArrowS3(ArrowFSWrapper):
     _strip_protocol = AbstractFileSystem.__dict__["_strip_protocol"]
     _parent = AbstractFileSystem.__dict__["_parent"]
 
-    def __init__(self, **options: Any) -> None:
-        # Of a URI, as Spark's tasks have it: only so is the address taken from the environment.
-        super().__init__(pyarrow.fs.FileSystem.from_uri("s3://any")[0], **options)
+    def __init__(self, of_bucket: str, **options: Any) -> None:
+        # Of a URI, as Spark's tasks have it: only so is the address taken from the environment, and at Amazon
+        # the region from the bucket.
+        super().__init__(pyarrow.fs.FileSystem.from_uri(f"s3://{of_bucket}")[0], **options)
 
     def isdir(self, path: str) -> bool:
         """Whether anything lies below; fsspec's own says no also where the store does not answer."""
@@ -48,4 +49,15 @@ def bucket(name: str) -> Path:
     >>> str(bucket("flights") / "in" / "day.csv")
     's3://flights/in/day.csv'
     """
-    return cast(Path, UPath(f"s3://{name}"))
+    return cast(Path, UPath(f"s3://{name}", of_bucket=name))
+
+
+def entries(folder: Path) -> list[tuple[Path, bool]]:
+    """What lies in a folder of a bucket, and whether that is a folder: one request for a thousand names.
+
+    Raises:
+        OSError: it cannot be listed; FileNotFoundError or NotADirectoryError where there is none.
+    """
+    of_store = cast(UPath, folder)
+    found = cast(list[dict[str, Any]], of_store.fs.ls(of_store.path, detail=True))
+    return [(folder / str(each["name"]).rpartition("/")[2], each["type"] == "directory") for each in found]

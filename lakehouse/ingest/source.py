@@ -339,9 +339,12 @@ class Source(Declared):
         if folder is None:
             return iter(())
         try:
-            found = [
-                each for each in folder.iterdir() if (each.is_dir() if self.has_parts else each.is_file())
-            ]
+            if self.bucket is None:
+                lying = [(path, path.is_dir()) for path in folder.iterdir() if path.exists()]
+            else:
+                from lakehouse.ingest.object_store import entries
+
+                lying = entries(folder)
         except (FileNotFoundError, NotADirectoryError):
             return iter(())
         except OSError as error:
@@ -349,6 +352,7 @@ class Source(Declared):
                 f"{folder} cannot be listed: {error}",
                 "docs/ingestion.md says where the object store's address and credentials come from",
             ) from error
+        found = [path for path, is_folder in lying if is_folder == self.has_parts]
         # A dot marks what is still being written; a marker or manifest is of the file beside it.
         suffix = "" if self.has_parts else self.suffix
         beside = tuple(suffix + kind for kind in (MARKER, MANIFEST))

@@ -14,7 +14,7 @@ from ml.encoding.rows import RowEncoder
 from ml.model.bundle import WEIGHTS, Bundle, read_files
 from ml.provenance.digests_here import require_here
 from ml.serving.golden import proven_blocks
-from ml.serving.registry import Registered, Registry
+from ml.serving.registry import Aliases, Registered, Registry
 from ml.serving.schema import Request, Served, request_model
 from ml.tracking.names import CHALLENGER, CHAMPION
 
@@ -131,9 +131,7 @@ class Models:
         while not self._stop.wait(_WATCH_SECONDS):
             self.look()
 
-    def _follow(
-        self, of: Served, before: InService, wanted: Mapping[str, Registered], problems: list[str]
-    ) -> InService:
+    def _follow(self, of: Served, before: InService, wanted: Aliases, problems: list[str]) -> InService:
         """The versions that are wanted now. A champion that is gone goes on until another one comes.
 
         Args:
@@ -143,6 +141,10 @@ class Models:
 
         def find(alias: str) -> Loaded | None:
             registered = wanted.get(alias) if alias in self._aliases else None
+            if isinstance(registered, LakehouseError):
+                problems.append(f"{alias}: {registered.what}")
+                # Of which version it is the files, nobody can say now.
+                return None
             if registered is None:
                 return None
             there = next((each for each in known if each.registered == registered), None)

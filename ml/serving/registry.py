@@ -5,9 +5,12 @@ MLflow takes this process 5 s. A team's database or server is asked through MLfl
 that lie elsewhere.
 """
 
+import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlparse
@@ -38,11 +41,17 @@ class Registered:
     digest: str | None
 
 
+Aliases = dict[str, Registered | LakehouseError]
+
+
 class Registry(Protocol):
     """What is asked of a registry."""
 
-    def aliases(self, name: str) -> dict[str, Registered]:
+    def aliases(self, name: str) -> Aliases:
         """The versions of a model by alias; empty when there is no such model.
+
+        Returns:
+            the version, or why it cannot be had, which is nothing to another alias.
 
         Raises:
             LakehouseError: the registry does not answer.
@@ -90,7 +99,7 @@ class SqliteRegistry:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def aliases(self, name: str) -> dict[str, Registered]:
+    def aliases(self, name: str) -> Aliases:
         """See `Registry`."""
         if not self._path.is_file():
             return {}
@@ -103,7 +112,7 @@ class SqliteRegistry:
                 "is it one of MLflow's? `lakehouse doctor` looks at the warehouse",
             ) from error
         return {
-            alias: _registered(name, str(version), str(run_id), str(place), digest)
+            alias: _or_why(partial(_registered, name, str(version), str(run_id), str(place), digest))
             for alias, version, run_id, place, digest in found
         }
 
@@ -116,8 +125,11 @@ class MlflowRegistry:
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str], Registered] = {}
+        # By default MLflow's client waits for two minutes, seven times; the next look is a second away.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 
-    def aliases(self, name: str) -> dict[str, Registered]:
+    def aliases(self, name: str) -> Aliases:
         """See `Registry`."""
         from mlflow.exceptions import MlflowException
 
@@ -129,17 +141,26 @@ class MlflowRegistry:
             raise LakehouseError(f"MLflow does not answer: {error}", "is its server up?") from error
         # Not what people call other versions: the bundle of each is fetched.
         return {
-            alias: self._registered(name, version) for alias, version in asked.items() if alias in _SERVED
+            alias: _or_why(partial(self._registered, name, version))
+            for alias, version in asked.items()
+            if alias in _SERVED
         }
 
     def _registered(self, name: str, version: str) -> Registered:
+        from mlflow.exceptions import MlflowException
+
         from ml.tracking.registry import model_version
         from ml.tracking.runs import client
 
         known = self._found.get((name, version))
         if known is None:
-            bundle = model_version(name, version).folder
-            found = client().get_model_version(name, version)
+            try:
+                bundle = model_version(name, version).folder
+                found = client().get_model_version(name, version)
+            except MlflowException as error:
+                raise LakehouseError(
+                    f"MLflow does not give it: {error}", "are its files where MLflow says?"
+                ) from error
             digest = found.tags.get(WEIGHTS_DIGEST) or _digest_in(bundle.parents[1])
             known = Registered(name, version, str(found.run_id), bundle, digest)
             self._found[name, version] = known
@@ -147,6 +168,15 @@ class MlflowRegistry:
 
     def close(self) -> None:
         """See `Registry`."""
+
+
+def _or_why(find: Callable[[], Registered]) -> Registered | LakehouseError:
+    try:
+        return find()
+    except LakehouseError as error:
+        return error
+    except (OSError, yaml.YAMLError) as error:
+        return LakehouseError(f"its files cannot be read: {error}", "are they where MLflow says?")
 
 
 def _registered(name: str, version: str, run_id: str, place: str, digest: str | None) -> Registered:

@@ -29,6 +29,18 @@ def test_all_tables_are_made_and_then_left(postgres: Postgres, tmp_path: Path) -
     make_tables(config)
     assert postgres.run(query, database=database) == [(made,)]
 
+    # As another warehouse's engine would have it, in which this one's would write.
+    there = f"file:{tmp_path}-beside/tables/lakehouse.db"
+    postgres.run(
+        f'insert into "DBS" ("DB_ID", "NAME", "DB_LOCATION_URI") values (7, \'lakehouse\', \'{there}\')',
+        database=database,
+    )
+    with pytest.raises(LakehouseError, match=f"another warehouse's metastore: .* lies in {there}"):
+        make_tables(config)
+    here = f"file:{tmp_path}/tables/lakehouse.db"
+    postgres.run(f"""update "DBS" set "DB_LOCATION_URI" = '{here}'""", database=database)
+    make_tables(config)
+
     wrong = config.model_copy(update={"metastore_password": "wrong"})
     with pytest.raises(LakehouseError, match="does not answer") as refused:
         make_tables(wrong)

@@ -15,7 +15,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.ingest.complete import await_settled
 from lakehouse.ingest.ledger import Ledger, pending
 from lakehouse.ingest.listing import list_deliveries
-from lakehouse.ingest.looked_at import is_listed
+from lakehouse.ingest.looked_at import listed_of
 from lakehouse.ingest.offer import Found, Work
 from lakehouse.ingest.report import IngestReport
 from lakehouse.ingest.source import Source
@@ -112,7 +112,7 @@ def test_a_store_that_does_not_answer_is_named(source: Source, monkeypatch: pyte
         with pytest.raises(LakehouseError, match=f"s3://{BUCKET}/.* cannot be listed"):
             source.deliveries(LANDING)
         report = IngestReport()
-        assert not is_listed(source, LANDING, report)
+        assert listed_of([source], LANDING, report) == {}
         # Whoever looks at all sources goes on, and knows of which one nothing is known.
         listed = list_deliveries([source], LANDING)
         assert pending(LANDING, [], declared={source.name: source}) == []
@@ -121,7 +121,7 @@ def test_a_store_that_does_not_answer_is_named(source: Source, monkeypatch: pyte
     assert place == f"s3://{BUCKET}/{source.folder}" and "cannot be listed" in why
     connections.clear_instance_cache()
     assert source.deliveries(LANDING) == []
-    assert is_listed(source, LANDING, IngestReport())
+    assert listed_of([source], LANDING, IngestReport()) == {source.name: []}
 
 
 @pytest.mark.parametrize(

@@ -110,11 +110,11 @@ class Month:
         return list(self.instance.get_runs(dg.RunsFilter(statuses=unfinished)))
 
     def strike(self, victim: str) -> None:
-        """Kill the engine, or the daemon with its runs, once a run is in one of its steps."""
+        """Kill the engine, or the daemon with its runs, once a run's dbt has built its first tables."""
         deadline, tick = time.monotonic() + PATIENCE_SECONDS, threading.Event()
-        while not any(self._is_in_dbt(run) for run in self.at_work()):
+        while not any(self._builds(run) for run in self.at_work()):
             if time.monotonic() > deadline:
-                raise TimeoutError("no run got as far as dbt")
+                raise TimeoutError("no run got as far as dbt's first table")
             tick.wait(0.5)
         if victim == "engine":
             engine = server.running()
@@ -125,9 +125,13 @@ class Month:
             self.daemon.start()
         self.say(f"killed the {victim}")
 
-    def _is_in_dbt(self, run: dg.DagsterRun) -> bool:
-        stats = self.instance.get_run_step_stats(run.run_id, ["dbt_features"])
-        return any(each.start_time is not None and each.end_time is None for each in stats)
+    def _builds(self, run: dg.DagsterRun) -> bool:
+        """Earlier, dbt would start another engine without a word: it has no session yet."""
+        (stats, *_) = [*self.instance.get_run_step_stats(run.run_id, ["dbt_features"]), None]
+        if stats is None or stats.start_time is None or stats.end_time is not None:
+            return False
+        made = self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+        return any(each.step_key == "dbt_features" for each in made)
 
 
 _FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)

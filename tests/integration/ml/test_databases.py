@@ -105,10 +105,10 @@ def moved(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_all_that_was_known_is_known_after_the_move(moved: Moved, postgres: Postgres) -> None:
     assert _contents(moved.warehouse, **moved.on) == moved.before
     assert moved.said["metastore"]["TBLS"] >= 6
-    assert moved.said["MLflow"]["runs"] == 1
-    assert moved.said["Dagster"]["runs"] == 1
+    assert moved.said["mlflow"]["runs"] == 1
+    assert moved.said["dagster"]["runs"] == 1
     events = sum(len(run[4]) for run in moved.before["dagster"]["runs"])
-    assert moved.said["Dagster"]["events"] == events > 10
+    assert moved.said["dagster"]["events"] == events > 10
     for what, table in (("mlflow", "runs"), ("dagster", "event_logs")):
         database = moved.on[f"LAKEHOUSE_{'MLFLOW_TRACKING_URI' if what == 'mlflow' else 'DAGSTER_DATABASE'}"]
         with psycopg2.connect(database) as connection, connection.cursor() as cursor:
@@ -142,14 +142,13 @@ def test_the_metastore_outlives_its_engine(moved: Moved) -> None:
 
 
 def test_a_database_that_is_used_is_not_moved_into(moved: Moved, tmp_path: Path) -> None:
-    # MLflow's alone: the metastore is looked at first.
-    on = {"LAKEHOUSE_MLFLOW_TRACKING_URI": moved.on["LAKEHOUSE_MLFLOW_TRACKING_URI"]}
     (tmp_path / "mlflow").mkdir()
     old = moved.warehouse.with_name("mlflow-mlflow.db")
     (tmp_path / "mlflow" / "mlflow.db").write_bytes(old.read_bytes())
-    again = _lakehouse(tmp_path, "move-databases", **on)
+    again = _lakehouse(tmp_path, "move-databases", "mlflow", "dagster", **moved.on)
     assert again.returncode == 3
     assert "holds experiments already" in again.stderr
+    assert "then run `lakehouse move-databases mlflow dagster`" in again.stderr
     assert moved.on["LAKEHOUSE_METASTORE_PASSWORD"] not in again.stderr
 
 

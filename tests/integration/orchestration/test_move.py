@@ -81,8 +81,8 @@ def test_all_that_was_known_is_known_after_the_move_and_work_goes_on(
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     events = sum(len(run[4]) for run in before[1]["runs"])
-    assert (said["MLflow"]["runs"], said["MLflow"]["model_versions"]) == (1, 1)
-    assert (said["Dagster"]["runs"], said["Dagster"]["events"]) == (1, events)
+    assert (said["mlflow"]["runs"], said["mlflow"]["model_versions"]) == (1, 1)
+    assert (said["dagster"]["runs"], said["dagster"]["events"]) == (1, events)
     assert events > 10
     counted = postgres.run("select count(*) from event_logs", database=f"dagster_{mark}")
     assert counted == [(events,)]

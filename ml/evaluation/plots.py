@@ -44,9 +44,7 @@ def loss_curve(train: Sequence[float], validation: Sequence[float], best: int) -
 def roc_curve(labels: Array, scores: Array) -> Figure:
     """True against false positive rate on the validation rows."""
     figure, axes = _figure(f"ROC, AUC {auc(labels, scores):.3f}", "false positive rate", "true positive rate")
-    false_positive_rate, true_positive_rate, _ = untyped_metrics.roc_curve(labels, scores)
-    axes.plot(false_positive_rate, true_positive_rate)
-    axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
+    untyped_metrics.RocCurveDisplay.from_predictions(labels, scores, ax=axes, plot_chance_level=True)
     return figure
 
 
@@ -54,11 +52,8 @@ def precision_recall_curve(labels: Array, scores: Array) -> Figure:
     """Precision against recall on the validation rows."""
     title = f"Precision and recall, average precision {average_precision(labels, scores):.3f}"
     figure, axes = _figure(title, "recall", "precision")
-    precision, recall, _ = untyped_metrics.precision_recall_curve(labels, scores)
-    axes.plot(recall, precision)
-    axes.axhline(float(labels.mean()), color="grey", linestyle=":", label="label rate")
-    axes.set_ylim(0, 1.02)
-    axes.legend()
+    display = untyped_metrics.PrecisionRecallDisplay
+    display.from_predictions(labels, scores, ax=axes, plot_chance_level=True)
     return figure
 
 

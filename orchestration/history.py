@@ -7,11 +7,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import sqlalchemy as sa
 from dagster import DagsterEventType, DagsterRunStatus
+from dagster._core.instance.utils import RUNLESS_RUN_ID
+from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 # A query names so many events at most.
 _AT_ONCE = 500
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TOLD = (DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_OBSERVATION)
 _ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 
 
@@ -20,6 +25,8 @@ def prune(instance: dg.DagsterInstance, days: int, now: datetime | None = None) 
 
     A deleted run takes along what it said of its assets. So those stay that hold the newest materialization
     of a partition, or the newest result of a check: nothing goes that the graph shows as it is now.
+
+    What belongs to no run, such as an observation of the landing zone, goes by the same rule.
 
     Args:
         days: for so long every run stays.
@@ -33,7 +40,32 @@ def prune(instance: dg.DagsterInstance, days: int, now: datetime | None = None) 
     for run_id in deleted:
         instance.delete_run(run_id)
     _sweep(instance, before)
+    # An ephemeral instance's is another type.
+    storage = instance.event_log_storage
+    if isinstance(storage, SqlEventLogStorage):
+        # SQLite keeps each twice: for who asks by asset, and for who asks by run.
+        for connection in (storage.index_connection(), storage.run_connection(RUNLESS_RUN_ID)):
+            with connection as database:
+                _prune_runless(database, before)
     return len(deleted)
+
+
+def _prune_runless(database: sa.Connection, before: datetime) -> None:
+    """Delete old materializations and observations of no run; the newest of each partition stays."""
+    events, tags = SqlEventLogStorageTable, AssetEventTagsTable
+    told = sa.and_(
+        events.c.run_id == RUNLESS_RUN_ID, events.c.dagster_event_type.in_([each.value for each in _TOLD])
+    )
+    newest = (
+        sa.select(sa.func.max(events.c.id))
+        .where(told)
+        .group_by(events.c.asset_key, events.c.partition, events.c.dagster_event_type)
+    )
+    # Dagster's own column has no zone.
+    is_old = events.c.timestamp < before.astimezone(UTC).replace(tzinfo=None)
+    old = sa.select(events.c.id).where(told, is_old, events.c.id.not_in(newest))
+    database.execute(sa.delete(tags).where(tags.c.event_id.in_(old)))
+    database.execute(sa.delete(events).where(events.c.id.in_(old)))
 
 
 def _sweep(instance: dg.DagsterInstance, before: datetime) -> None:

@@ -57,3 +57,33 @@ def test_the_files_of_runs_that_went_go_with_them(tmp_path: Path) -> None:
         assert {old, kept, half, newest} <= run_files(), "nothing is old yet"
         assert prune(instance, 90, LATER) == 2
         assert run_files() == {newest}
+
+
+def test_what_belongs_to_no_run_goes_but_for_the_newest(tmp_path: Path) -> None:
+    key = dg.AssetKey("landing")
+
+    def observed() -> list[str]:
+        found = instance.fetch_observations(key, limit=100).records
+        return sorted(
+            str(record.asset_observation.metadata["seen"].value)
+            for record in found
+            if record.asset_observation
+        )
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        for seen, day in (
+            ("old", None),
+            ("older day", "2013-01-01"),
+            ("newest", None),
+            ("day", "2013-01-01"),
+        ):
+            instance.report_runless_asset_event(
+                dg.AssetObservation(key, partition=day, metadata={"seen": seen})
+            )
+        instance.report_runless_asset_event(dg.AssetMaterialization(key))
+        prune(instance, 90)
+        assert observed() == ["day", "newest", "old", "older day"], "nothing is old yet"
+        prune(instance, 90, LATER)
+        assert observed() == ["day", "newest"]
+        assert instance.get_latest_materialization_event(key) is not None
+        assert len(instance.all_logs("")) == 3

@@ -17,7 +17,8 @@ from ml.tracking.runs import ARCHIVE, MANIFEST, artifact
 from ml.training.train import TrainedModel
 from tests.integration.ml.conftest import Platform
 
-DAY = date(2013, 9, 3)
+# Of the shared platform, which nobody else scores.
+DAY = date(2013, 9, 26)
 
 
 @pytest.mark.parametrize("name", [ARCHIVE, MANIFEST])

@@ -122,6 +122,7 @@ class Journal:
         Raises:
             OSError: the folder cannot be written.
         """
+        _remove_empty(self.folder)
         self._segment = self._take()
         self._thread.start()
 
@@ -282,6 +283,16 @@ def _end(segment: _Segment) -> None:
         os.ftruncate(segment.descriptor, segment.bytes)
     with suppress(OSError):
         os.close(segment.descriptor)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove segments without a record, of services that were killed: else each start costs two."""
+    for path in (*folder.glob(f"*{SUFFIX}"), *folder.glob(f"*{UNMADE}")):
+        # What another service or a flush holds is theirs; one without a byte is being made.
+        with suppress(FileNotFoundError, BlockingIOError), path.open("r+b") as segment:
+            fcntl.flock(segment, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(segment.fileno()).st_size > 0 and used_bytes(segment.fileno()) == 0:
+                path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

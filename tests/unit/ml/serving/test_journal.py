@@ -251,3 +251,20 @@ def test_nothing_that_was_answered_is_lost_by_a_kill(tmp_path: Path) -> None:
     assert set(closed(tmp_path)) == set(tmp_path.iterdir())
     with segments(tmp_path) as found:
         assert len(found.closed) > 2 and not found.written
+
+
+def test_a_start_removes_what_dead_services_left_empty(tmp_path: Path) -> None:
+    alive = Written(tmp_path, "alive")
+    (tmp_path / "dead-000001.log").write_bytes(bytes(2**16))
+    (tmp_path / "dead-000002.new").write_bytes(bytes(100))
+    segment(tmp_path / "dead-000003.log", (1, 2))
+    begun = tmp_path / "other-000001.new"
+    begun.touch()
+
+    Written(tmp_path, "next").journal.close()
+
+    left = {path.name for path in tmp_path.glob("[do]*")}
+    assert left == {"dead-000003.log", begun.name}
+    alive.append(3)
+    alive.journal.close()
+    assert read(tmp_path) == ["r1", "r2", "r3"]

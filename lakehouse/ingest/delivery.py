@@ -39,6 +39,27 @@ class Delivery:
     delivered_until: datetime | None
 
 
+def entries(folder: Path) -> list[tuple[Path, bool]]:
+    """What lies in a folder of the landing zone or of a bucket, and whether it is a folder; of none nothing.
+
+    Raises:
+        UnlistedError: it cannot be listed.
+    """
+    try:
+        if "://" not in str(folder):
+            return [(path, path.is_dir()) for path in folder.iterdir() if path.exists()]
+        from lakehouse.ingest.object_store import listed
+
+        return listed(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UnlistedError(
+            f"{folder} cannot be listed: {error}",
+            "docs/ingestion.md says where the object store's address and credentials come from",
+        ) from error
+
+
 def file_name(path: Path, landing: Path) -> str:
     """A delivery, or a part of one, as reports, ledger and bronze name it.
 

@@ -52,7 +52,7 @@ def bucket(name: str) -> Path:
     return cast(Path, UPath(f"s3://{name}", of_bucket=name))
 
 
-def entries(folder: Path) -> list[tuple[Path, bool]]:
+def listed(folder: Path) -> list[tuple[Path, bool]]:
     """What lies in a folder of a bucket, and whether that is a folder: one request for a thousand names.
 
     Raises:

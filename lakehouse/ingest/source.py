@@ -17,7 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from lakehouse.ingest.api.declared import Api
 from lakehouse.ingest.database.declared import Database, check_database
 from lakehouse.ingest.declared import Column, Declared, MinRows, Name, Text, check_zone
-from lakehouse.ingest.delivery import OBJECT_STORES, Delivery, UnlistedError, in_bucket, is_revision
+from lakehouse.ingest.delivery import OBJECT_STORES, Delivery, entries, in_bucket, is_revision
 from lakehouse.ingest.dialect import Csv, Json, Parquet, dialect_problem
 from lakehouse.ingest.periods import PERIOD, parse_period
 from lakehouse.ingest.stream.declared import Stream
@@ -335,23 +335,9 @@ class Source(Declared):
         return re.compile(period.join(map(re.escape, self.path.name.split(_DELIVERY))))
 
     def _files(self, landing: Path) -> Iterator[Path]:
-        folder = self.root(landing) / self.folder if self.files else None
-        if folder is None:
+        if not self.files:
             return iter(())
-        try:
-            if self.bucket is None:
-                lying = [(path, path.is_dir()) for path in folder.iterdir() if path.exists()]
-            else:
-                from lakehouse.ingest.object_store import entries
-
-                lying = entries(folder)
-        except (FileNotFoundError, NotADirectoryError):
-            return iter(())
-        except OSError as error:
-            raise UnlistedError(
-                f"{folder} cannot be listed: {error}",
-                "docs/ingestion.md says where the object store's address and credentials come from",
-            ) from error
+        lying = entries(self.root(landing) / self.folder)
         found = [path for path, is_folder in lying if is_folder == self.has_parts]
         # A dot marks what is still being written; a marker or manifest is of the file beside it.
         suffix = "" if self.has_parts else self.suffix

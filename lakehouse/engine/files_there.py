@@ -14,6 +14,9 @@ from pyspark.core.files import SparkFiles
 # One row of an answer; a whole file would not fit into a message.
 _CHUNK_BYTES = 2**20
 
+# As the settings read them.
+_ENDPOINTS = ("LAKEHOUSE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+
 Batches = Iterable[pa.RecordBatch]
 
 
@@ -29,8 +32,8 @@ def at(uri: str) -> tuple[FileSystem, str]:
         # Hadoop decodes no escapes in it, and Arrow would.
         return LocalFileSystem(), f"/{uri.removeprefix('file:').lstrip('/')}"
     if uri.startswith("s3a://"):
-        # The engine was told of a store that is not Amazon's, and its workers with it.
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3")
+        # The warehouse's store, when it is not Amazon's: deliveries (`s3://`) may lie in another one.
+        endpoint = next(filter(None, map(os.environ.get, _ENDPOINTS)), None)
         region = {} if endpoint is None else {"endpoint_override": endpoint, "region": "us-east-1"}
         return S3FileSystem(**region), uri.removeprefix("s3a://")
     return FileSystem.from_uri(uri)

@@ -91,7 +91,7 @@ def release(config: Settings) -> None:
 
 def variables(config: Settings) -> dict[str, str]:
     """What an engine's Python workers find the same store by."""
-    return {} if config.s3_endpoint is None else {"AWS_ENDPOINT_URL_S3": config.s3_endpoint}
+    return {} if config.s3_endpoint is None else {"LAKEHOUSE_S3_ENDPOINT": config.s3_endpoint}
 
 
 def _ours(config: Settings) -> Claim:

@@ -107,4 +107,6 @@ def stop_engine() -> None:
     try:
         server.stop_engine()
     except LakehouseError as error:
-        progress(f"{error.what}: it is left running, and stops when it is idle")
+        # One that is used is refused; after others it has stopped.
+        idle = "it is left running, and stops when it is idle"
+        progress(f"{error.what}: {error.hint if server.running() is None else idle}")

@@ -45,11 +45,14 @@ def move_databases(
         progress(f"{each} …")
         try:
             moved[each] = _move_of(each)()
-        except LakehouseError as error:
-            left = " ".join(wanted[len(moved) :])
+        except Exception as error:
+            what = error.what if isinstance(error, LakehouseError) else f"{type(error).__name__}: {error}"
+            hint = f"{error.hint}; " if isinstance(error, LakehouseError) else ""
             done = f"moved are {', '.join(moved)}; " if moved else ""
+            again = f"`lakehouse move-databases {' '.join(wanted[len(moved) :])}`"
             raise LakehouseError(
-                f"{each}: {error.what}", f"{error.hint}; {done}then run `lakehouse move-databases {left}`"
+                f"{each}: {what}",
+                f"{hint}{done}then run {again}, or without {each}, if that was moved before",
             ) from error
     if as_json:
         print_json(moved)

@@ -10,13 +10,20 @@ import dagster as dg
 import sqlalchemy as sa
 from dagster import DagsterEventType, DagsterRunStatus
 from dagster._core.instance.utils import RUNLESS_RUN_ID
-from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import (
+    AssetCheckExecutionsTable,
+    AssetEventTagsTable,
+    SqlEventLogStorageTable,
+)
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 # A query names so many events at most.
 _AT_ONCE = 500
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TOLD = (DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_OBSERVATION)
+_CHECKED = DagsterEventType.ASSET_CHECK_EVALUATION
+_EVENTS = SqlEventLogStorageTable
 _ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 
 
@@ -43,27 +50,49 @@ def prune(instance: dg.DagsterInstance, days: int, now: datetime | None = None) 
     # An ephemeral instance's is another type.
     storage = instance.event_log_storage
     if isinstance(storage, SqlEventLogStorage):
-        # SQLite keeps each twice: for who asks by asset, and for who asks by run.
-        for connection in (storage.index_connection(), storage.run_connection(RUNLESS_RUN_ID)):
-            with connection as database:
-                _prune_runless(database, before)
+        # Dagster's own columns have no zone.
+        until = before.astimezone(UTC).replace(tzinfo=None)
+        with storage.index_connection() as database:
+            _prune_runless(database, until)
+            _prune_runless_checks(database, until)
+        if isinstance(storage, SqliteEventLogStorage):
+            # It keeps each event twice, here for who asks by run.
+            with storage.run_connection(RUNLESS_RUN_ID) as database:
+                _prune_runless(database, until)
+                database.execute(sa.delete(_EVENTS).where(_of(_CHECKED), _EVENTS.c.timestamp < until))
     return len(deleted)
 
 
-def _prune_runless(database: sa.Connection, before: datetime) -> None:
-    """Delete old materializations and observations of no run; the newest of each partition stays."""
-    events, tags = SqlEventLogStorageTable, AssetEventTagsTable
-    told = sa.and_(
-        events.c.run_id == RUNLESS_RUN_ID, events.c.dagster_event_type.in_([each.value for each in _TOLD])
+def _of(*types: DagsterEventType) -> sa.ColumnElement[bool]:
+    named = _EVENTS.c.dagster_event_type.in_([each.value for each in types])
+    return sa.and_(_EVENTS.c.run_id == RUNLESS_RUN_ID, named)
+
+
+def _prune_runless_checks(database: sa.Connection, until: datetime) -> None:
+    """Delete old results of checks of no run; the newest of each check stays."""
+    checks = AssetCheckExecutionsTable
+    of_none = checks.c.run_id == RUNLESS_RUN_ID
+    newest = (
+        sa.select(sa.func.max(checks.c.id))
+        .where(of_none)
+        .group_by(checks.c.asset_key, checks.c.check_name, checks.c.partition)
     )
+    is_old = sa.and_(of_none, checks.c.evaluation_event_timestamp < until, checks.c.id.not_in(newest))
+    told = sa.select(checks.c.evaluation_event_storage_id).where(is_old)
+    database.execute(sa.delete(_EVENTS).where(_of(_CHECKED), _EVENTS.c.id.in_(told)))
+    database.execute(sa.delete(checks).where(checks.c.id.in_(sa.select(checks.c.id).where(is_old))))
+
+
+def _prune_runless(database: sa.Connection, until: datetime) -> None:
+    """Delete old materializations and observations of no run; the newest of each partition stays."""
+    events, tags = _EVENTS, AssetEventTagsTable
+    told = _of(*_TOLD)
     newest = (
         sa.select(sa.func.max(events.c.id))
         .where(told)
         .group_by(events.c.asset_key, events.c.partition, events.c.dagster_event_type)
     )
-    # Dagster's own column has no zone.
-    is_old = events.c.timestamp < before.astimezone(UTC).replace(tzinfo=None)
-    old = sa.select(events.c.id).where(told, is_old, events.c.id.not_in(newest))
+    old = sa.select(events.c.id).where(told, events.c.timestamp < until, events.c.id.not_in(newest))
     database.execute(sa.delete(tags).where(tags.c.event_id.in_(old)))
     database.execute(sa.delete(events).where(events.c.id.in_(old)))
 

@@ -29,8 +29,8 @@ _NAMES = {
 }
 # DataNucleus's own, for the numbers of rows; it makes it when the first number is asked for.
 _COUNTERS = "SEQUENCE_TABLE"
-# The schema that every warehouse has: of gates, releases and what else this project knows of its tables.
-_STATE = "lakehouse"
+# Schemas of every warehouse: the first ingestion makes one, the first gate the other.
+_OURS = ("bronze", "lakehouse")
 # Classes that are columns of others' tables, though they name one.
 _EMBEDDED = re.compile(r'<class [^>]*embedded-only="true"[^>]*>')
 
@@ -88,16 +88,20 @@ def _refuse_another_warehouses(config: Settings) -> None:
     engine = sa.create_engine(address(config))
     try:
         with engine.connect() as database:
-            query = 'select "DB_LOCATION_URI" from "DBS" where "NAME" = :state'
-            location = database.execute(sa.text(query), {"state": _STATE}).scalar()
+            query = 'select "NAME", "DB_LOCATION_URI" from "DBS" where "NAME" in :names order by 1'
+            names = sa.bindparam("names", _OURS, expanding=True)
+            found = database.execute(sa.text(query).bindparams(names)).all()
     finally:
         engine.dispose()
-    if location is not None and location != f"{config.tables_uri}/{_STATE}.db":
-        raise LakehouseError(
-            f"{config.metastore_url} is another warehouse's metastore: its schema {_STATE} lies in "
-            f"{location}, this one's tables in {config.tables_uri}",
-            "set LAKEHOUSE_METASTORE_URL to this warehouse's own database, or move the warehouse back",
-        )
+    for name, location in found:
+        if location != f"{config.tables_uri}/{name}.db":
+            # Not the whole address, in which a password may stand.
+            place = address(config)
+            raise LakehouseError(
+                f"database {place.database} on {place.host} is another warehouse's metastore: its schema "
+                f"{name} lies in {location}, this one's tables in {config.tables_uri}",
+                "set LAKEHOUSE_METASTORE_URL to this warehouse's own database, or move the warehouse back",
+            )
 
 
 def _make_counters(config: Settings) -> None:

@@ -212,21 +212,22 @@ def main(report: int) -> None:
         _stop_on_sigterm(server.pid)
         current = _start_supervisor(config, current)
     except LakehouseError as error:
-        # Not of another engine that lives here. Our starter, who waits for the line, holds the start lock.
-        if not state.is_alive(config.engine_dir):
-            _release(config)
+        _release(config)
         os.write(report, str(error).encode())
         os.close(report)
         return
+    except BaseException:
+        _release(config)
+        raise
     with contextlib.suppress(BrokenPipeError):
         # Whoever started it may be gone by now: the engine serves the next one.
         os.write(report, b"ready")
     os.close(report)
     _keep(config, current)
+    signal.alarm(0)
+    # Who starts an engine meanwhile waits; where one is up by now, the claim is that one's.
     with state.exclusive(config.engine_dir / "start.lock"):
-        # The next engine may be up by now, on the same claim.
-        if not state.is_alive(config.engine_dir):
-            _release(config)
+        _release(config)
 
 
 def _release(config: Settings) -> None:

@@ -6,6 +6,7 @@ object, put under the condition that there is none. It stays when a machine dies
 still writes.
 """
 
+import fcntl
 import json
 import socket
 from dataclasses import asdict, dataclass
@@ -41,31 +42,32 @@ def take(config: Settings) -> None:
         return
     store, bucket, key = _store(config)
     ours = _ours(config)
-    body = json.dumps(asdict(ours)).encode()
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        store.put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*")
+        held = ours if _put(store, bucket, key, ours) else _held(store, bucket, key)
+        if held is None and _put(store, bucket, key, ours):
+            # Let go in between.
+            held = ours
     # The first is of a store that was not reached at all.
     except (BotoCoreError, ClientError) as error:
-        if not isinstance(error, ClientError) or error.response["Error"]["Code"] not in _TAKEN:
-            raise LakehouseError(
-                f"{config.tables} cannot be written: {error}",
-                "are bucket, endpoint and credentials right?",
-            ) from error
-        held = _held(store, bucket, key)
-        if (held.machine, held.warehouse) != (ours.machine, ours.warehouse):
-            raise LakehouseError(
-                f"{config.tables} is written by the engine of {held.warehouse} on {held.machine}, "
-                f"since {held.since}",
-                f"run `lakehouse down` there; if that machine is no more, delete {config.tables}/{_NAME}",
-            ) from error
+        raise LakehouseError(
+            f"{config.tables} cannot be written: {error}", "are bucket, endpoint and credentials right?"
+        ) from error
+    if held is None:
+        raise LakehouseError(f"{config.tables} was claimed by another engine just now", "try again")
+    if (held.machine, held.warehouse) != (ours.machine, ours.warehouse):
+        raise LakehouseError(
+            f"{config.tables} is written by the engine of {held.warehouse} on {held.machine}, "
+            f"since {held.since}",
+            f"run `lakehouse down` there; if that machine is no more, delete {config.tables}/{_NAME}",
+        )
 
 
 def release(config: Settings) -> None:
     """Let others claim the tables: this warehouse's engine has ended, or none could start.
 
-    The caller knows that no other starts meanwhile, by the warehouse's start lock.
+    Where an engine of this warehouse lives, by its lock, the claim is that one's, and stays.
 
     Raises:
         LakehouseError: the store does not answer; the claim stays.
@@ -74,19 +76,39 @@ def release(config: Settings) -> None:
         return
     from botocore.exceptions import BotoCoreError, ClientError
 
-    store, bucket, key = _store(config)
-    ours = _ours(config)
-    try:
-        held = _held(store, bucket, key)
-        if (held.machine, held.warehouse) == (ours.machine, ours.warehouse):
-            store.delete_object(Bucket=bucket, Key=key)
-    except (BotoCoreError, ClientError) as error:
-        if isinstance(error, ClientError) and error.response["Error"]["Code"] == "NoSuchKey":
+    config.engine_dir.mkdir(parents=True, exist_ok=True)
+    with (config.engine_dir / "alive.lock").open("a") as alive:
+        try:
+            fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             return
-        raise LakehouseError(
-            f"the claim on {config.tables} could not be taken back: {error}",
-            "run `lakehouse down` again when the store answers, or no engine elsewhere may write there",
-        ) from error
+        try:
+            _delete(config)
+        except (BotoCoreError, ClientError) as error:
+            raise LakehouseError(
+                f"the claim on {config.tables} could not be taken back: {error}",
+                "run `lakehouse down` again when the store answers, or no engine elsewhere may write there",
+            ) from error
+
+
+def _delete(config: Settings) -> None:
+    store, bucket, key = _store(config)
+    held, ours = _held(store, bucket, key), _ours(config)
+    if held is not None and (held.machine, held.warehouse) == (ours.machine, ours.warehouse):
+        store.delete_object(Bucket=bucket, Key=key)
+
+
+def _put(store: Any, bucket: str, key: str, claim: Claim) -> bool:
+    """Whether the claim was put: only where there is none."""
+    from botocore.exceptions import ClientError
+
+    try:
+        store.put_object(Bucket=bucket, Key=key, Body=json.dumps(asdict(claim)).encode(), IfNoneMatch="*")
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _TAKEN:
+            raise
+        return False
+    return True
 
 
 def variables(config: Settings) -> dict[str, str]:
@@ -99,8 +121,15 @@ def _ours(config: Settings) -> Claim:
     return Claim(socket.gethostname(), str(config.warehouse.resolve()), now)
 
 
-def _held(store: Any, bucket: str, key: str) -> Claim:
-    return Claim(**json.loads(store.get_object(Bucket=bucket, Key=key)["Body"].read()))
+def _held(store: Any, bucket: str, key: str) -> Claim | None:
+    from botocore.exceptions import ClientError
+
+    try:
+        return Claim(**json.loads(store.get_object(Bucket=bucket, Key=key)["Body"].read()))
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchKey":
+            return None
+        raise
 
 
 def _store(config: Settings) -> tuple[Any, str, str]:

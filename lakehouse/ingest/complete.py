@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lakehouse.ingest.delivery import Delivery
+from lakehouse.ingest.delivery import Delivery, is_of_store
 from lakehouse.ingest.source import MANIFEST, MARKER, Source
 
 
@@ -91,8 +91,12 @@ def await_settled(offered: Iterable[tuple[Source, Delivery]], settle_seconds: fl
     for source, delivery in offered:
         path = delivery.path
         if source.complete_when != "settled":
-            if not is_marked(source, path):
-                waiting[path] = f"its {source.complete_when} {beside(source, path).name} is not there yet"
+            named = f"its {source.complete_when} {beside(source, path).name}"
+            try:
+                if not is_marked(source, path):
+                    waiting[path] = f"{named} is not there yet"
+            except OSError as error:
+                waiting[path] = f"{named} cannot be looked for: {error.strerror or error}"
             continue
         try:
             seen = look(path)
@@ -137,6 +141,8 @@ def read_manifest(source: Source, path: Path) -> Manifest | None:
     except FileNotFoundError:
         raise WaitingError(f"its manifest {manifest.name} is not there yet") from None
     except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and is_of_store(error):
+            raise WaitingError(f"its manifest {manifest.name} cannot be read: {error}") from error
         raise WrongManifestError(f"its manifest {manifest.name} cannot be read: {error}") from error
     rows, sha256 = (said.get("rows"), said.get("sha256")) if isinstance(said, dict) else (None, None)
     if not isinstance(rows, int) or isinstance(rows, bool) or not isinstance(sha256, str):

@@ -9,6 +9,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.ingest.periods import Period
 
 OBJECT_STORES = ("s3://", "s3a://")
+_OF_STORE = re.compile("AWS Error|When resolving region")
 _REVISION = re.compile(r"_r([1-9]\d*)$")
 
 
@@ -58,6 +59,19 @@ def entries(folder: Path) -> list[tuple[Path, bool]]:
             f"{folder} cannot be listed: {error}",
             "docs/ingestion.md says where the object store's address and credentials come from",
         ) from error
+
+
+def is_of_store(error: OSError) -> bool:
+    """Whether a store did not answer, or not to us: no fault of a file, which is waited for.
+
+    Arrow has one type of error for all that fails in reading.
+
+    >>> is_of_store(OSError("When getting information for key 'a': AWS Error NETWORK_CONNECTION"))
+    True
+    >>> is_of_store(OSError("zlib inflate failed: incorrect data check"))
+    False
+    """
+    return _OF_STORE.search(str(error)) is not None
 
 
 def file_name(path: Path, landing: Path) -> str:

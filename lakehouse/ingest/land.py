@@ -21,7 +21,7 @@ from lakehouse.ingest.complete import WaitingError, WrongManifestError, await_se
 from lakehouse.ingest.database.load import load
 from lakehouse.ingest.database.plan import end_of
 from lakehouse.ingest.declarations import load_sources
-from lakehouse.ingest.delivery import Delivery, file_name
+from lakehouse.ingest.delivery import Delivery, file_name, is_of_store
 from lakehouse.ingest.ledger import Ledger, read_entries
 from lakehouse.ingest.ledger_table import append_entries, ensure_ledger, frontiers
 from lakehouse.ingest.looked_at import listed_of, misnamed, offered_of, plausible, unread_of
@@ -197,11 +197,10 @@ def _asked(
         report.refused.append(Refusal(file, str(wrong)))
     except OSError as error:
         why = f"cannot be read: {error.strerror or error}"
-        if source.bucket is None or isinstance(error, FileNotFoundError):
-            report.refused.append(Refusal(file, why))
-        else:
-            # That of a store is no fault of the file's: it answers again, or its administrator is asked.
+        if is_of_store(error):
             report.waiting.append(Waiting(file, why))
+        else:
+            report.refused.append(Refusal(file, why))
     return None
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
+from lakehouse.errors import LakehouseError
 from lakehouse.ingest.delivery import Delivery, file_name
 from lakehouse.ingest.ledger import Ledger
 from lakehouse.ingest.listing import list_deliveries
@@ -18,6 +19,8 @@ def listed_of(
     listed = list_deliveries(sources, landing)
     for source in sources:
         if source.name in listed.unlisted:
+            if source.bucket is None:
+                raise LakehouseError(listed.unlisted[source.name], "may this user read that folder?")
             place = str(source.root(landing) / source.folder)
             report.waiting.append(Waiting(place, listed.unlisted[source.name]))
     return listed.deliveries

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from typing_extensions import Buffer
 
 from lakehouse.engine.files_there import at
+from lakehouse.ingest.delivery import is_of_store
 from lakehouse.ingest.offer import Found, Offer, Work
 from lakehouse.ingest.read.content import Content
 from lakehouse.ingest.read.problems import ProblemError
@@ -46,14 +47,15 @@ def stage(batches: Iterable[pa.RecordBatch], work: str) -> Iterator[pa.RecordBat
 
 
 def _find(work: Work, offer: Offer, staging: "_Staging") -> Found:
-    filesystem, path = at(offer.path)
     try:
+        filesystem, path = at(offer.path)
         before = _look(filesystem, path)
         found = _read(work, offer, staging, filesystem, path)
         if _look(filesystem, path) != before:
             return Found(offer=offer, waiting="it is still being written")
     except OSError as error:
-        return Found(offer=offer, refused=f"cannot be read: {error.strerror or error}")
+        why = f"cannot be read: {error.strerror or error}"
+        return Found(offer=offer, waiting=why) if is_of_store(error) else Found(offer=offer, refused=why)
     return found
 
 

@@ -18,7 +18,7 @@ from lakehouse.ingest.complete import (
     look,
     read_manifest,
 )
-from lakehouse.ingest.delivery import Delivery, file_name, first_id
+from lakehouse.ingest.delivery import Delivery, file_name, first_id, is_of_store
 from lakehouse.ingest.ledger import Entry, Ledger
 from lakehouse.ingest.offer import Found, Offer
 from lakehouse.ingest.read.problems import ProblemError
@@ -144,8 +144,12 @@ def take(offered: Offered, found: Mapping[str, Found], ledger: Ledger, report: I
     except (WrongManifestError, ProblemError) as refused:
         report.refused.append(Refusal(offered.file, str(refused)))
     except OSError as error:
-        # It went while it was read.
-        report.refused.append(Refusal(offered.file, f"cannot be read: {error.strerror}"))
+        why = f"cannot be read: {error.strerror or error}"
+        if is_of_store(error):
+            report.waiting.append(Waiting(offered.file, why))
+        else:
+            # It went while it was read.
+            report.refused.append(Refusal(offered.file, why))
     return None
 
 
@@ -183,8 +187,10 @@ def checked_digest(offered: Offered, found: Mapping[str, Found]) -> str:
         ProblemError: it cannot be read.
     """
     parts = _found(offered, found)
-    still_written = any(part.waiting for part in parts)
-    if still_written or look(offered.delivery.path) != offered.seen:
+    for part in parts:
+        if part.waiting is not None:
+            raise WaitingError(part.waiting)
+    if look(offered.delivery.path) != offered.seen:
         raise WaitingError("it is still being written")
     for part in parts:
         if not part.digest:

@@ -125,8 +125,9 @@ class MlflowRegistry:
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str], Registered] = {}
-        # By default MLflow's client waits for two minutes, seven times; the next look is a second away.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        # By default MLflow's client waits for two minutes, seven times; the next look is a second away. A
+        # server that hands out weights fetches them whole before it begins.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 
     def aliases(self, name: str) -> Aliases:
@@ -175,8 +176,9 @@ def _or_why(find: Callable[[], Registered]) -> Registered | LakehouseError:
         return find()
     except LakehouseError as error:
         return error
-    except (OSError, yaml.YAMLError) as error:
-        return LakehouseError(f"its files cannot be read: {error}", "are they where MLflow says?")
+    except Exception as error:  # noqa: BLE001 - stores of files have errors of their own
+        said = f"{type(error).__name__}: {error}"
+        return LakehouseError(f"its files cannot be had: {said}", "are they where MLflow says?")
 
 
 def _registered(name: str, version: str, run_id: str, place: str, digest: str | None) -> Registered:

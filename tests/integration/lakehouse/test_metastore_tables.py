@@ -35,7 +35,9 @@ def test_all_tables_are_made_and_then_left(postgres: Postgres, tmp_path: Path) -
         f'insert into "DBS" ("DB_ID", "NAME", "DB_LOCATION_URI") values (7, \'lakehouse\', \'{there}\')',
         database=database,
     )
-    with pytest.raises(LakehouseError, match=f"another warehouse's metastore: .* lies in {there}"):
+    with pytest.raises(
+        LakehouseError, match=f"another warehouse's metastore: its schema lakehouse lies in {there}"
+    ):
         make_tables(config)
     here = f"file:{tmp_path}/tables/lakehouse.db"
     postgres.run(f"""update "DBS" set "DB_LOCATION_URI" = '{here}'""", database=database)

@@ -1,5 +1,6 @@
 """One engine writes the tables of an object store; a second one is refused by name."""
 
+import fcntl
 import socket
 from pathlib import Path
 
@@ -39,6 +40,20 @@ def test_down_takes_back_what_a_killed_engine_left(object_store: str, tmp_path: 
     assert not server.stop_engine(first), "a claim of another is let alone"
     with pytest.raises(LakehouseError, match="is written by the engine of"):
         tables_claim.take(first)
+
+
+def test_the_claim_of_an_engine_that_lives_stays(object_store: str, tmp_path: Path) -> None:
+    first, second = (_settings(tmp_path / name, object_store) for name in ("first", "second"))
+    tables_claim.take(first)
+    first.engine_dir.mkdir(parents=True)
+    with (first.engine_dir / "alive.lock").open("w") as engine:
+        fcntl.flock(engine, fcntl.LOCK_EX)
+        # Another engine's parent ends late.
+        tables_claim.release(first)
+    with pytest.raises(LakehouseError, match="is written by the engine of"):
+        tables_claim.take(second)
+    tables_claim.release(first)
+    tables_claim.take(second)
 
 
 def test_a_store_that_is_away_keeps_the_claim_and_says_so(object_store: str, tmp_path: Path) -> None:

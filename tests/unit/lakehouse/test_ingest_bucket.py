@@ -1,18 +1,21 @@
 """Deliveries in a bucket: listed, awaited and read as those of the landing zone are."""
 
+import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from upath import UPath
 
 from lakehouse.errors import LakehouseError
-from lakehouse.ingest.complete import await_settled
+from lakehouse.ingest.complete import WaitingError, await_settled, read_manifest
 from lakehouse.ingest.ledger import Ledger, pending
 from lakehouse.ingest.listing import list_deliveries
 from lakehouse.ingest.looked_at import listed_of
@@ -20,7 +23,7 @@ from lakehouse.ingest.offer import Found, Work
 from lakehouse.ingest.report import IngestReport
 from lakehouse.ingest.source import Source
 from lakehouse.ingest.stage import stage
-from lakehouse.ingest.take import offer
+from lakehouse.ingest.take import offer, take
 from tests.servers.object_store import BUCKET, object_store
 from tests.unit.lakehouse.readings import readings
 
@@ -89,6 +92,37 @@ def test_a_task_reads_what_lies_in_a_bucket(client: Any, source: Source, tmp_pat
     assert [row["a"] for row in rows] == ["x", "y"]
     assert {row["_source_file"] for row in rows} == {str(delivery.path)}
     assert json.loads(offered.files[0][0].model_dump_json())["path"] == str(delivery.path)
+
+
+def test_a_store_that_goes_away_refuses_no_file(
+    client: Any, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marked = source.model_copy(update={"complete_when": "manifest"})
+    body = json.dumps({"rows": 2, "sha256": hashlib.sha256(BODY).hexdigest()}).encode()
+    put(client, source, "readings_2013-07-10.csv")
+    put(client, source, "readings_2013-07-10.csv.manifest", body)
+    (delivery,) = source.deliveries(LANDING)
+    offered = offer(source, delivery, LANDING, Ledger())
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    tasks = [[asked for asked, _ in offered.files]]
+    work = Work(sources={source.name: source}, staging=str(tmp_path), at=at, taken_up={}, tasks=tasks)
+    connections = fsspec.get_filesystem_class("s3")
+    with monkeypatch.context() as gone:
+        gone.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        connections.clear_instance_cache()
+        (answers,) = stage([pa.record_batch({"id": [0]})], work.as_json())
+        (found,) = (Found.model_validate_json(text) for text in answers.column("found").to_pylist())
+        assert found.refused is None and found.waiting is not None and "cannot be read" in found.waiting
+        report, away = IngestReport(), UPath(str(delivery.path), of_bucket=BUCKET)
+        delivery = replace(delivery, path=cast(Path, away))
+        waiting = await_settled([(marked, delivery)], 0)
+        assert "cannot be looked for" in waiting[delivery.path]
+        with pytest.raises(WaitingError, match=r"its manifest .* cannot be read"):
+            read_manifest(marked, delivery.path)
+        batch = take(replace(offered, delivery=delivery), {str(delivery.path): found}, Ledger(), report)
+        assert batch is None and report.refused == [] and len(report.waiting) == 1
+    connections.clear_instance_cache()
+    assert read_manifest(marked, source.deliveries(LANDING)[0].path) is not None
 
 
 def test_parts_of_a_folder_are_one_delivery(client: Any, source: Source) -> None:

@@ -81,9 +81,17 @@ def test_what_belongs_to_no_run_goes_but_for_the_newest(tmp_path: Path) -> None:
                 dg.AssetObservation(key, partition=day, metadata={"seen": seen})
             )
         instance.report_runless_asset_event(dg.AssetMaterialization(key))
+        for passed in (False, False, True):
+            instance.report_runless_asset_event(
+                dg.AssetCheckEvaluation(asset_key=key, check_name="accepted", passed=passed)
+            )
         prune(instance, 90)
         assert observed() == ["day", "newest", "old", "older day"], "nothing is old yet"
         prune(instance, 90, LATER)
         assert observed() == ["day", "newest"]
         assert instance.get_latest_materialization_event(key) is not None
         assert len(instance.all_logs("")) == 3
+        (result,) = instance.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(key, "accepted"), limit=10
+        )
+        assert result.event is not None and result.status.value == "SUCCEEDED"

@@ -24,7 +24,9 @@ print(*(f"{name}={value}" for name, value in environment().items()))')
 }
 
 role=${1:-}
-[ -z "$role" ] || echo "$role" >/tmp/role
+case $role in
+  engine | webserver | daemon | mlflow | service) echo "$role" >/tmp/role ;;
+esac
 case $role in
   engine)
     # Started and watched as on any machine; who shares this container's network keeps it when the engine dies.

@@ -12,9 +12,12 @@ case $role in
   engine) lakehouse status --json | grep --quiet '"running": true' ;;
   webserver) answers http://127.0.0.1:3000/dagster/server_info ;;
   daemon)
-    DAGSTER_HOME=$(python -c 'from lakehouse.settings import settings; print(settings().dagster_home)')
-    export DAGSTER_HOME
-    dagster-daemon liveness-check
+    # Its database is a secret in a file, which the entry point reads.
+    exec deploy/container/entrypoint.sh python -c '
+import os
+from orchestration.instance import environment
+os.environ.update(environment())
+os.execvp("dagster-daemon", ["dagster-daemon", "liveness-check"])'
     ;;
   mlflow) answers http://127.0.0.1:5000/health ;;
   service) answers http://127.0.0.1:8100/health ;;

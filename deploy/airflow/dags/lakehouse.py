@@ -38,13 +38,17 @@ COMMANDS = {
     "ingest": f"lakehouse materialize --select 'group:landing or group:bronze' --date {DAY} --json",
     "features": (
         "lakehouse materialize --select 'not (group:landing or group:bronze or group:models "
-        f"or group:predictions or group:marts)' --date {DAY} --json"
+        f"or group:predictions or group:marts or group:monitoring)' --date {DAY} --json"
     ),
     # Evaluated on its last whole month, logged and registered.
     "train": f"""lakehouse materialize --select 'key:"models/{SPEC}"' --as-of {NEXT} --json""",
     # Only what is better than the champion, on days that neither was trained on.
     "promote": f"""lakehouse materialize --select 'key:"champions/{SPEC}"' --json""",
-    "score": f"lakehouse materialize --select 'group:predictions or group:marts' --date {DAY} --json",
+    # Drift is judged of the day's scores, by its marts.
+    "score": (
+        "lakehouse materialize --select 'group:predictions or group:marts or group:monitoring' "
+        f"--date {DAY} --json"
+    ),
 }
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from commands.app import COMMANDS, build
 from deploy.container import sbom
 from lakehouse.engine.jars import PINNED
 from lakehouse.settings import PROJECT_ROOT
+from ml.serving.guard import host_of
+from ml.serving.server import Options, allowed_hosts
 from tests.unit.deploy.reading import (
     COMPOSE,
     CONTAINERFILE,
@@ -34,8 +37,8 @@ from tests.unit.deploy.reading import (
     variables,
 )
 
-# What other changes bring: taken out of here by whoever merges the last of them.
-AWAITED_SETTINGS = {"LAKEHOUSE_DAGSTER_DATABASE"}
+# As the entry point has the service listen.
+ANYWHERE = "0.0.0.0"  # noqa: S104 - compared, not listened on
 
 # A published port, a healthcheck and a volume of each service: what the format leaves open, and we want.
 SERVICE = {
@@ -174,10 +177,37 @@ def test_each_pod_runs_as_nobody_within_limits(name: str, pod: dict[str, Any]) -
         assert pod.get("restartPolicy") == "Never" or "livenessProbe" in container
 
 
+def services() -> Iterator[tuple[list[str], set[str], list[str]]]:
+    """Of each container that serves scores: its arguments, its variables, and whom its probes call."""
+    served = ours()["service"]
+    yield served["command"], set(served["environment"]), ["127.0.0.1"]
+    for _, pod in pods():
+        for each in pod["containers"]:
+            if each["args"][0] == "service":
+                probes = [each[f"{when}Probe"]["httpGet"] for when in ("startup", "readiness", "liveness")]
+                names = [header["value"] for probe in probes for header in probe["httpHeaders"]]
+                yield each["args"], {variable["name"] for variable in each["env"]}, names
+
+
+def test_the_service_starts_with_what_it_is_given_and_answers_its_probes() -> None:
+    found = list(services())
+    assert len(found) == 2
+    serve = typer.main.get_command(build("serve"))
+    assert isinstance(serve, TyperGroup)
+    for (_, *options), given, names in found:
+        context = serve.commands["serve"].make_context("serve", ["--host", ANYWHERE, *options])
+        hosts = tuple(context.params["allow_host"])
+        allowed = allowed_hosts(Options(ANYWHERE, hosts=hosts), "a token")
+        assert {host_of(name.encode()) for name in names} <= set(allowed)
+        assert len(names) in (1, 3)
+        # A token's file must be its owner's alone, and a mounted secret is not.
+        assert "LAKEHOUSE_SERVING_TOKEN_FILE" in given and context.params["token_file"] is None
+
+
 def test_each_variable_is_a_setting() -> None:
     named = variables()
     assert {"LAKEHOUSE_WAREHOUSE", "LAKEHOUSE_HEAP_MB", "MLFLOW_TRACKING_URI"} <= named
-    assert named - SETTINGS - NOT_OURS - AWAITED_SETTINGS == set()
+    assert named - SETTINGS - NOT_OURS == set()
 
 
 def test_each_container_does_what_the_entrypoint_knows() -> None:

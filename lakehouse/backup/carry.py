@@ -111,11 +111,16 @@ def restore(
 
     Raises:
         LakehouseError: it is not a backup, or is a damaged one (the files are named); the warehouse's folder
-            is not empty, or its disk too small.
+            is not empty, or its disk too small; tables are to be in an object store.
     """
     started = time.monotonic()
     warehouse = (config or settings()).warehouse.resolve()
     found = read_list(folder)
+    if (config or settings()).tables is not None:
+        raise LakehouseError(
+            "LAKEHOUSE_TABLES is set: nobody would look for a backup's tables in the warehouse's folder",
+            "unset it",
+        )
     _refuse_taken(warehouse)
     _refuse_others_databases(found.warehouse, warehouse, config or settings())
     sizes = {path: file.size for path, file in found.files.items()}

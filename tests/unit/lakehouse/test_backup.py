@@ -245,3 +245,11 @@ def test_a_killed_backup_leaves_nothing_that_looks_whole(here: Settings, tmp_pat
     shutil.rmtree(left)
     shutil.rmtree(here.landing_dir)
     backup(tmp_path / "backup", config=here)
+
+
+def test_a_warehouse_with_tables_in_a_store_takes_no_backup(here: Settings, tmp_path: Path) -> None:
+    backup(tmp_path / "backup", config=here)
+    there = Settings(warehouse=tmp_path / "there", tables="s3a://team/lake")
+    with pytest.raises(LakehouseError, match="LAKEHOUSE_TABLES is set"):
+        restore(tmp_path / "backup", lambda _: None, config=there)
+    assert not there.warehouse.exists()

@@ -1,7 +1,9 @@
 """A table's many small files put together, so that a year of days costs what a month does.
 
-Each day writes small files. Put together they are an OPTIMIZE commit: the rows stay, and the earlier versions
-keep their files for whoever pinned them, until `lakehouse vacuum` finds that nobody needs them.
+Each day writes small files. Put together they are an OPTIMIZE commit: the rows stay, and the earlier
+versions keep their files for whoever pinned them, until `lakehouse vacuum` finds that nobody needs them.
+Bronze is never vacuumed: its small files stay beside the large one, so what came in small files takes twice
+its room.
 """
 
 from collections.abc import Collection
@@ -54,19 +56,14 @@ class Compacted:
     problem: str | None = None
 
 
-def small_files(bronze: str = "bronze") -> list[SmallFiles]:
-    """The small files of each table in the warehouse, the most first; no engine is asked.
-
-    Args:
-        bronze: the schema that is left out: it is never vacuumed, so each file written anew stays twice.
-    """
+def small_files() -> list[SmallFiles]:
+    """The small files of each table in the warehouse, the most first; no engine is asked."""
     found: list[SmallFiles] = []
     for name, folder in warehouse_tables().items():
         # One whose log cannot be read is `doctor`'s to name.
         with suppress(DeltaError):
-            if not name.startswith(f"{bronze}."):
-                small = [size for size in _sizes(folder) if size < FILE_BYTES // 2]
-                found.append(SmallFiles(name, len(small), sum(small)))
+            small = [size for size in _sizes(folder) if size < FILE_BYTES // 2]
+            found.append(SmallFiles(name, len(small), sum(small)))
     return sorted(found, key=lambda each: (-each.files, each.name))
 
 

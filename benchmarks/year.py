@@ -130,7 +130,7 @@ def client_cpu() -> float:
 def stored() -> dict[str, float]:
     """What lies in the warehouse: files of the newest versions and all, entries of logs, MiB of folders."""
     folders = [folder for _, folder in sorted(warehouse_tables().items())]
-    small = small_files()
+    small = small_files(bronze="")
     return {
         "live_files": sum(each.files for each in small),
         "most_live_files": max(each.files for each in small),

@@ -69,18 +69,31 @@ def _expected(source: Source) -> ExpectedRows:
     where source = '{source.name}'
     group by day
     """
-    says = f"a whole day of {source.name} has {bounds}, corrections of other days aside"
-    return ExpectedRows(sql, says, _counted(source))
+    aside = "corrections" if source.event_time is None else "corrections of other days"
+    says = f"a whole day of {source.name} has {bounds}, {aside} aside"
+    return ExpectedRows(sql, says, _counted(source, least))
 
 
-def _counted(source: Source) -> str:
-    """Rows of regular deliveries; where these lack some, the day's own rows of corrections make them good."""
-    is_regular = "not endswith(_batch_id, '_corrections')"
+def _counted(source: Source, least: int) -> str:
+    """Rows of regular deliveries; where these lack some, rows of corrections make good what they lack.
+
+    Only the day's own do: those that a regular delivery of it would have had, by when they became known.
+    """
+    # Behind the day; of a correction that was superseded or released, too.
+    note = f"substr(_batch_id, {len(source.name) + 12})"
+    is_regular = f"not contains({note}, '_corrections')"
     regular = f"count_if({is_regular})"
-    if source.event_time is None:
-        return regular
     # Whatever was reported of it, and when: a correction says the same thing again.
     names = [key for key in source.keys if key != source.reported_time or key == source.event_time]
-    on_day = f"to_date(from_utc_timestamp({source.event_time}, '{source.time_zone}'))"
-    is_of_day = f"{is_regular} or {on_day} = {delivery_day(source.name).sql}"
-    return f"greatest({regular}, count(distinct if({is_of_day}, struct({', '.join(names)}), null)))"
+    if source.event_time is None or not names:
+        return regular
+    known = source.event_time
+    if source.arrives == "live":
+        known = f"{known} + interval {source.delivery_delay_minutes} minutes"
+    is_of_day = (
+        f"to_date(from_utc_timestamp({known}, '{source.time_zone}')) = {delivery_day(source.name).sql}"
+    )
+    key = f"struct({', '.join(names)})"
+    both = f"count(distinct if({is_regular} or {is_of_day}, {key}, null))"
+    lacking = f"{both} - count(distinct if({is_regular}, {key}, null))"
+    return f"{regular} + if({regular} < {least}, {lacking}, 0)"

@@ -1,9 +1,7 @@
 """A table's many small files put together, so that a year of days costs what a month does.
 
-Each day writes small files. Put together they are an OPTIMIZE commit: the rows stay, and the earlier
-versions keep their files for whoever pinned them, until `lakehouse vacuum` finds that nobody needs them.
-Bronze is never vacuumed: its small files stay beside the large one, so what came in small files takes twice
-its room.
+Each day writes small files. Put together they are an OPTIMIZE commit: the rows stay, and the earlier versions
+keep their files for whoever pinned them, until `lakehouse vacuum` finds that nobody needs them.
 """
 
 from collections.abc import Collection
@@ -56,14 +54,24 @@ class Compacted:
     problem: str | None = None
 
 
-def small_files() -> list[SmallFiles]:
-    """The small files of each table in the warehouse, the most first; no engine is asked."""
+# Of bronze, what is read whole: what landed, and which records of topics did.
+_LEDGERS = ("bronze.deliveries", "bronze.stream_batches")
+
+
+def small_files(bronze: str = "bronze") -> list[SmallFiles]:
+    """The small files of each table in the warehouse, the most first; no engine is asked.
+
+    Args:
+        bronze: the schema of which the ledgers alone are looked at. Files of what was delivered hold a day
+            each, by which readers of a day skip the others, and the schema is never vacuumed.
+    """
     found: list[SmallFiles] = []
     for name, folder in warehouse_tables().items():
         # One whose log cannot be read is `doctor`'s to name.
         with suppress(DeltaError):
-            small = [size for size in _sizes(folder) if size < FILE_BYTES // 2]
-            found.append(SmallFiles(name, len(small), sum(small)))
+            if name in _LEDGERS or not name.startswith(f"{bronze}."):
+                small = [size for size in _sizes(folder) if size < FILE_BYTES // 2]
+                found.append(SmallFiles(name, len(small), sum(small)))
     return sorted(found, key=lambda each: (-each.files, each.name))
 
 

@@ -77,8 +77,8 @@ class Source(Declared):
     )
     rows_per_day: tuple[int, int] | None = Field(
         default=None,
-        description="The least and most rows of a whole day, corrections aside; the gate checks it. "
-        "Of a snapshot source: of a day's deliveries.",
+        description="The least and most rows of a whole day, corrections of other days aside; the gate "
+        "checks it. Of a snapshot source: of a day's deliveries.",
     )
     max_quarantined_share: float = Field(
         default=0.05, ge=0, le=1, description="A day with a larger share of rows that break a rule is red."

@@ -56,9 +56,15 @@ def test_a_second_time_changes_nothing(spark: SparkSession, crowded: str) -> Non
     assert current_version(spark, crowded) == once
 
 
-def test_nothing_landed_by_it_and_bronze_is_not_left_out(spark: SparkSession, crowded: str) -> None:
-    """A bronze table, or the ledger, of a file for each delivery costs each day more to read."""
-    assert _files(crowded) == FILES
+def test_of_bronze_the_ledgers_alone_are_taken(
+    spark: SparkSession, crowded: str, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert crowded not in [each.name for each in small_files(bronze=schema)]
+    monkeypatch.setattr(compaction, "_LEDGERS", (crowded,))
+    assert crowded in [each.name for each in small_files(bronze=schema)]
+
+
+def test_nothing_has_landed_by_it(spark: SparkSession, crowded: str) -> None:
     before = current_version(spark, crowded)
     compact(spark, [crowded])
     assert _files(crowded) == 1

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from expectations.built import as_built, built
 from expectations.fitting import fitting
 from expectations.suite import DayOf, Suite
-from lakehouse.delta.changes import rows_changed
+from lakehouse.delta.changes import stretches
 from lakehouse.delta.files import file_bounds
 from lakehouse.delta.gate_results import GateRow, TableState
 from lakehouse.delta.table import TableVersion, file_names
@@ -131,14 +131,14 @@ def changed_days(
     """
     if last.version == now.version:
         return set()
-    if last.version < now.version and not rows_changed(spark, last, now):
-        # Files were only put together: each day is in another one now.
-        return set()
+    # Where files were only put together, each day is in another one, and none has changed.
+    told = stretches(spark, last, now) if last.version < now.version else None
+    days: set[date | None] = set()
     try:
-        before, after = file_names(spark, last), file_names(spark, now)
-        days = _days_in(spark, day, now, after - before, may_be_more) | _days_in(
-            spark, day, last, before - after, may_be_more
-        )
+        for older, newer in [(last, now)] if told is None else told:
+            before, after = file_names(spark, older), file_names(spark, newer)
+            days |= _days_in(spark, day, newer, after - before, may_be_more)
+            days |= _days_in(spark, day, older, before - after, may_be_more)
     except LookupError:
         return None
     return None if None in days else {each for each in days if each is not None}

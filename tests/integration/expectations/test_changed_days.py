@@ -58,6 +58,22 @@ def test_statistics_tell_the_days_of_files_that_came_and_went(spark, write, sche
     assert len(asked) == 2
 
 
+def test_days_that_come_before_and_after_files_are_put_together_are_told_alone(
+    spark, write, schema, asked
+) -> None:
+    name = f"{schema}.flights_{schema}"
+    for number in range(1, 10):
+        write("flights", [(f"f{number}", f"2013-01-0{number}", 1)])
+    last = current_version(spark, name)
+    write("flights", [("g", "2013-01-20", 1)])
+    spark.sql(f"optimize {name}")
+    write("flights", [("h", "2013-01-21", 1)])
+    spark.sql(f"delete from {name} where flight_id = 'none'")
+    now = current_version(spark, name)
+    assert changed_days(spark, day_column("flight_date"), last, now) == january(20, 21)
+    assert not asked
+
+
 def test_a_row_without_a_day_is_not_overlooked(spark, schema, asked) -> None:
     name = f"{schema}.undated_{schema}"
     spark.sql(f"create table {name} (id string, flight_date date) using delta")

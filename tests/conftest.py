@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 from tests.postgres import postgres as postgres  # a fixture
+from tests.redis_server import own_redis as own_redis  # a fixture
 from tests.redis_server import redis_server as redis_server  # a fixture
 
 # Before anything of ours is imported: settings are read once, and child processes inherit them.

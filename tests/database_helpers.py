@@ -1,6 +1,7 @@
 """A small source in a database: orders, which change."""
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -68,4 +69,41 @@ def held(spark: SparkSession, table: str, columns: str = "order_id, status") -> 
     return sorted(tuple(row) for row in spark.sql(f"select {columns} from {table}").collect())
 
 
-Database = Callable[[str], str]
+ADD = """
+insert into orders
+select n, 'new', timestamptz %s + n * interval '1 second' from generate_series(%s, %s) as n
+"""
+
+
+class Shop:
+    """A database with a table of orders."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self.name = f"shop_{uuid.uuid4().hex[:8]}"
+        self._postgres = postgres
+        postgres.run(f"create database {self.name}")
+        self.url = postgres.url(self.name)
+        self.run(TABLE.format(name="orders"))
+
+    def run(self, sql: str, *values: object):
+        return self._postgres.run(sql, *values, database=self.name)
+
+    def add(self, first: int, count: int, at: str = "2013-10-01 12:00Z") -> None:
+        self.run(ADD, at, first, first + count - 1)
+
+    def drop(self) -> None:
+        self._postgres.run(f"drop database {self.name} with (force)")
+
+
+@pytest.fixture
+def shop(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    sign_in(postgres, monkeypatch)
+    made = Shop(postgres)
+    yield made
+    made.drop()
+
+
+@pytest.fixture
+def schema(spark, schema) -> Iterator[str]:
+    yield schema
+    spark.sql(f"drop schema if exists {schema}_quarantine cascade")

@@ -94,3 +94,13 @@ def redis_server() -> Iterator[RedisServer]:
         server.kill()
     finally:
         shutil.rmtree(server.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def own_redis(redis_server: RedisServer, tmp_path: Path) -> Iterator[RedisServer]:
+    """A server of the test's own, which it may end."""
+    server = RedisServer(tmp_path, free_port(), redis_server.password)
+    server.start()
+    yield server
+    server.thaw()
+    server.kill()

@@ -1,12 +1,10 @@
 """Both stores: what is read is what the newest release has, whoever pushed, died or came late."""
 
-import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,38 +13,22 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lakehouse.dbt.days import Ranges, single_days
-from lakehouse.delta.publications import Release
 from lakehouse.delta.table import TableVersion
-from lakehouse.errors import LakehouseError
-from lakehouse.online.packing import RowSchema, key_text
-from lakehouse.online.plan import plan_days, window
-from lakehouse.online.push import carry_out
 from lakehouse.online.redis_store import RedisStore, RedisWriter
 from lakehouse.online.sqlite_store import SqliteStore, SqliteWriter
-from lakehouse.online.state import OnlineWriter, PackedRow, Push, now_ms
-from lakehouse.online.store import OnlineStore, OnlineStoreUnavailable
+from lakehouse.online.state import OnlineWriter
 from tests.redis_server import RedisServer
-
-TABLE = "features.flights"
-SCHEMA = RowSchema((("flight_id", "string"), ("day", "date"), ("delay", "float")))
-HOUR_MS = 3_600_000
-DAYS = [date(2013, 1, day) for day in range(1, 7)]
-# An entity → its day, as a number, and a value.
-State = Mapping[str, tuple[int, float]]
-
-
-@dataclass
-class Store:
-    """A store to write to and to read from, of a warehouse that nobody else has."""
-
-    writer: OnlineWriter
-    reader: OnlineStore
-
-    def read(self, entities: list[str]) -> dict[str, float]:
-        rows = self.reader.rows(TABLE, [{"flight_id": name} for name in entities])
-        return {row.values["flight_id"]: row.values["delay"] for row in rows if row is not None}
-
+from tests.unit.lakehouse.online_stores import (
+    DAYS,
+    TABLE,
+    TWO_DAYS,
+    State,
+    Store,
+    in_window,
+    push_to,
+    put_rows,
+    release,
+)
 
 Make = Callable[[], Store]
 
@@ -68,64 +50,6 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
         return Store(RedisWriter(server.address, warehouse, 5), RedisStore(server.address, warehouse, 1))
 
     return on_redis
-
-
-def release(sequence: int, version: int) -> Release:
-    table = TableVersion(TABLE, "a-table", version)
-    return Release(table, f"release-{sequence}", sequence, datetime(2013, 1, 1, tzinfo=UTC))
-
-
-def changed_between(versions: list[State], before: int, now: int) -> Ranges:
-    """The days that commits between two versions replaced."""
-    found: set[date] = set()
-    for number in range(min(before, now), max(before, now)):
-        older, newer = versions[number], versions[number + 1]
-        for name in older.keys() | newer.keys():
-            if older.get(name) != newer.get(name):
-                found |= {DAYS[each[name][0]] for each in (older, newer) if name in each}
-    return single_days(found)
-
-
-def put_rows(
-    writer: OnlineWriter, state: State, pushed: Release, stamp: str, days: list[str], ttl_ms: int = HOUR_MS
-) -> int:
-    """What Spark's tasks do: the rows of each day."""
-    put = 0
-    about = pushed.table
-    push = Push(TABLE, about.table_id, about.version, pushed.release_id, stamp, ("flight_id",), "day", ttl_ms)
-    for day in days:
-        rows = [
-            PackedRow(
-                key_text({"flight_id": name}),
-                day,
-                push.wrapped(SCHEMA.pack_row({"flight_id": name, "day": DAYS[at], "delay": value})),
-            )
-            for name, (at, value) in sorted(state.items())
-            if DAYS[at].isoformat() == day
-        ]
-        put += writer.put(push, SCHEMA, rows)
-    return put
-
-
-def push_to(
-    writer: OnlineWriter, versions: list[State], pushed: Release, *, ttl_hours: float = 48, full: bool = False
-) -> bool:
-    """A push as `lakehouse.online.push` does it, of tables in memory; whether the release was noted."""
-    state = versions[pushed.table.version]
-    held = writer.held(TABLE)
-    before = held.marker.version if held.marker else None
-    changed = None if before is None else changed_between(versions, before, pushed.table.version)
-    kept = window(max((DAYS[at] for at, _ in state.values()), default=None), ttl_hours)
-    plan = plan_days(held, changed, kept, now_ms(), full=full)
-    days = sorted(plan.days)
-    write = lambda stamp: put_rows(writer, state, pushed, stamp, days)  # noqa: E731
-    return carry_out(writer, pushed, held, plan, HOUR_MS, write) is not None
-
-
-def in_window(state: State) -> dict[str, float]:
-    """What a store should have of a state."""
-    newest = max((at for at, _ in state.values()), default=0)
-    return {name: value for name, (at, value) in state.items() if at >= newest - 2}
 
 
 class Killed(BaseException):
@@ -245,9 +169,6 @@ def contained() -> Iterator[None]:
         yield
 
 
-TWO_DAYS: list[State] = [{"a": (1, 0.5), "b": (2, 1.0)}, {"a": (1, 7.0)}]
-
-
 def test_an_older_push_that_comes_late_changes_nothing(make: Make) -> None:
     store = make()
     assert push_to(store.writer, TWO_DAYS, release(2, 1))
@@ -331,79 +252,3 @@ def test_everything_on_the_server_expires_but_what_is_noted_of_days(redis_server
     stays = {key for key in client.scan_iter(f"lakehouse:{{{warehouse}:*") if client.pttl(key) == -1}
     names = {key.decode().rpartition("}:")[2] for key in stays}
     assert names == {"days", "marker", "claim", "attempts"}
-
-
-@pytest.fixture
-def own_redis(redis_server: RedisServer, tmp_path: Path) -> Iterator[RedisServer]:
-    """A server of the test's own, which it may end."""
-    from lakehouse.engine.ports import free_port
-
-    server = RedisServer(tmp_path, free_port(), redis_server.password)
-    server.start()
-    yield server
-    server.thaw()
-    server.kill()
-
-
-def within(seconds: float, call: Callable[[], object]) -> None:
-    """The call fails as it should, in time."""
-    started = time.monotonic()
-    with pytest.raises(OnlineStoreUnavailable) as raised:
-        call()
-    assert time.monotonic() - started < seconds
-    assert isinstance(raised.value, LakehouseError)
-
-
-def test_a_redis_that_is_away_or_hangs_is_said_in_time_and_found_again(own_redis: RedisServer) -> None:
-    store = Store(RedisWriter(own_redis.address, "w", 5), RedisStore(own_redis.address, "w", 0.2))
-    push_to(store.writer, TWO_DAYS, release(1, 0))
-    assert store.read(["a"]) == {"a": 0.5}
-
-    own_redis.freeze()
-    within(1.5, lambda: store.read(["a"]))
-    within(1.5, lambda: store.reader.release(TABLE))
-    own_redis.thaw()
-    assert store.read(["a"]) == {"a": 0.5}
-
-    own_redis.kill()
-    within(1.5, lambda: store.read(["a"]))
-    own_redis.start()
-    # It came back empty: the next push sees that, and writes all of it.
-    assert store.read(["a"]) == {}
-    assert push_to(store.writer, TWO_DAYS, release(1, 0))
-    assert store.read(["a"]) == {"a": 0.5}
-
-
-def test_a_wrong_password_is_said_without_telling_the_right_one(own_redis: RedisServer) -> None:
-    wrong = own_redis.address.replace(own_redis.password, "guessed-wrong")
-    with pytest.raises(OnlineStoreUnavailable, match=f"127.0.0.1:{own_redis.port} did not answer") as raised:
-        RedisStore(wrong, "w", 1).release(TABLE)
-    assert "guessed-wrong" not in str(raised.value)
-
-
-def test_a_file_that_another_process_locks_is_said_in_time_and_found_again(tmp_path: Path) -> None:
-    path = tmp_path / "store.sqlite"
-    writer, reader = SqliteWriter(path, 5), SqliteStore(path, 0.2)
-    push_to(writer, TWO_DAYS, release(1, 0))
-    writer.close()
-    holder = sqlite3.connect(path, isolation_level=None)
-    holder.execute("pragma locking_mode = exclusive")
-    holder.execute("begin exclusive")
-    holder.execute("update markers set attempts = attempts")
-    within(1.5, lambda: reader.release(TABLE))
-    holder.execute("rollback")
-    holder.close()
-    assert reader.release(TABLE) == "release-1"
-
-
-def test_a_reader_does_not_wait_for_a_writer(tmp_path: Path) -> None:
-    path = tmp_path / "store.sqlite"
-    writer, reader = SqliteWriter(path, 5), SqliteStore(path, 0.2)
-    push_to(writer, TWO_DAYS, release(1, 0))
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("begin immediate")
-    other.execute("delete from rows")
-    assert len(reader.rows(TABLE, [{"flight_id": "a"}])) == 1
-    assert reader.rows(TABLE, [{"flight_id": "a"}])[0] is not None
-    other.execute("rollback")
-    other.close()

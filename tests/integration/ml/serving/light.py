@@ -30,6 +30,7 @@ from ml.model.network import Shape, TabularNetwork
 from ml.provenance.digests import record
 from ml.serving.app import Limits, Service, create_app
 from ml.serving.journal import Journal
+from ml.serving.records import Scored, rows, segments
 from ml.serving.registry import open_registry
 from ml.serving.schema import served
 from ml.spec import ServingSpec, Spec
@@ -231,3 +232,15 @@ def running(
 
 def warehouse() -> Path:
     return settings().warehouse
+
+
+def scores(answer: httpx.Response) -> list[float]:
+    """The scores of an answer that is one."""
+    assert answer.status_code == 200, answer.text
+    return [each["score"] for each in answer.json()["predictions"]]
+
+
+def logged(journal: Path) -> list[Scored]:
+    """The rows of a journal."""
+    with segments(journal) as found:
+        return list(rows(found))

@@ -1,7 +1,6 @@
-"""The service over HTTP: batch scoring's bits, refusals with reasons, versions that change under load."""
+"""The service over HTTP: batch scoring's bits, and refusals with reasons."""
 
 import json
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -13,23 +12,22 @@ from typing import Any
 import httpx
 import pytest
 
-from lakehouse.engine.ports import accepts, free_port
 from lakehouse.online.redis_store import RedisStore, RedisWriter
 from lakehouse.online.sqlite_store import SqliteStore
 from lakehouse.online.store import OnlineStoreUnavailable
-from ml.serving.records import rows, segments
-from ml.tracking.registry import model_version, promote
 from tests.integration.ml.serving.light import (
     ENCODING,
     LIMITS,
     Light,
     Running,
-    feature_rows,
     light,
+    logged,
     push,
     put,
     running,
+    scores,
 )
+from tests.redis_server import RedisServer
 
 FLIGHTS = [f"f{row:04d}" for row in range(40)]
 
@@ -56,16 +54,6 @@ def given_rows(of: Light) -> list[dict[str, Any]]:
         }
         for row in of.rows.to_pylist()
     ]
-
-
-def scores(answer: httpx.Response) -> list[float]:
-    assert answer.status_code == 200, answer.text
-    return [each["score"] for each in answer.json()["predictions"]]
-
-
-def logged(journal: Path) -> list[Any]:
-    with segments(journal) as found:
-        return list(rows(found))
 
 
 def test_scores_by_key_and_by_value_have_the_bits_of_batch_scoring(served: Light, service: Running) -> None:
@@ -232,46 +220,21 @@ def test_a_store_that_is_away_is_told_at_once_and_comes_back_by_itself(served: L
 
 
 def test_a_redis_that_is_killed_is_told_at_once_and_its_return_is_noticed(
-    served: Light, tmp_path: Path
+    served: Light, tmp_path: Path, own_redis: RedisServer
 ) -> None:
-    port = free_port()
-    address = f"redis://127.0.0.1:{port}"
-    command = [
-        "redis-server",
-        "--port",
-        str(port),
-        "--save",
-        "",
-        "--dir",
-        str(tmp_path),
-        "--bind",
-        "127.0.0.1",
-    ]
-
-    def started() -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        end = time.monotonic() + 20
-        while not accepts(port):
-            assert time.monotonic() < end, "Redis did not start"
-        put(RedisWriter(address, "w", 5), served.table, served.rows)
-        return process
-
-    redis = started()
-    try:
-        with running(served, tmp_path / "journal", open_store=lambda: RedisStore(address, "w", 0.5)) as found:
-            assert scores(found.by_key(*FLIGHTS)) == served.bits("1")
-            redis.kill()
-            redis.wait()
-            killed = time.monotonic()
-            assert [found.by_key("f0001").status_code for _ in range(20)] == [503] * 20
-            assert time.monotonic() - killed < 10
-            assert found.predict({"features": [{"hour": 9}]}).status_code == 200
-            redis = started()
-            found.wait_until(lambda: found.by_key("f0001").status_code == 200)
-            assert scores(found.by_key(*FLIGHTS)) == served.bits("1")
-    finally:
-        redis.kill()
-        redis.wait()
+    put(RedisWriter(own_redis.address, "w", 5), served.table, served.rows)
+    open_store = lambda: RedisStore(own_redis.address, "w", 0.5)  # noqa: E731
+    with running(served, tmp_path / "journal", open_store=open_store) as found:
+        assert scores(found.by_key(*FLIGHTS)) == served.bits("1")
+        own_redis.kill()
+        killed = time.monotonic()
+        assert [found.by_key("f0001").status_code for _ in range(20)] == [503] * 20
+        assert time.monotonic() - killed < 10
+        assert found.predict({"features": [{"hour": 9}]}).status_code == 200
+        own_redis.start()
+        put(RedisWriter(own_redis.address, "w", 5), served.table, served.rows)
+        found.wait_until(lambda: found.by_key("f0001").status_code == 200)
+        assert scores(found.by_key(*FLIGHTS)) == served.bits("1")
 
 
 def test_a_journal_that_is_full_refuses_instead_of_answering_unlogged(served: Light, tmp_path: Path) -> None:
@@ -300,90 +263,3 @@ def test_a_column_that_left_the_store_is_not_taken_for_missing(served: Light, tm
     with running(without, tmp_path / "journal") as found:
         refused = found.by_key("f0001")
     assert refused.status_code == 503 and "needs wind_mph" in refused.json()["detail"]
-
-
-def test_a_challenger_that_needs_a_new_column_does_not_stop_the_champion(tmp_path: Path) -> None:
-    known = replace(
-        ENCODING, edges={name: each for name, each in ENCODING.edges.items() if name != "wind_mph"}
-    )
-    made = light(tmp_path, known, rows=feature_rows().drop_columns(["wind_mph"]))
-    made.register(1)
-    replace(made, encoding=ENCODING, rows=feature_rows()).register(2)
-    with running(made, tmp_path / "journal", canary=1.0) as found:
-        models = found.client.get("/ready").json()["models"][made.spec.name]
-        assert models["challenger"]["version"] == "2"
-        assert scores(found.by_key(*FLIGHTS)) == made.bits("1")
-
-
-def test_versions_change_under_load_and_no_request_fails(tmp_path: Path) -> None:
-    made = light(tmp_path)
-    made.register(1)
-    with running(made, tmp_path / "journal", canary=0.3) as found:
-        stop, answers = threading.Event(), []
-
-        def load() -> None:
-            with httpx.Client(base_url=found.address, timeout=30) as client:
-                while not stop.is_set():
-                    body = {"entities": [{"flight_id": flight} for flight in FLIGHTS]}
-                    answers.append(client.post(f"/v1/models/{made.spec.name}/predict", json=body))
-
-        threads = [threading.Thread(target=load, daemon=True) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-
-        def versions() -> set[str]:
-            return {each["model_version"] for each in answers[-1].json()["predictions"]}
-
-        found.wait_until(lambda: len(answers) > 20)
-        made.register(2)
-        found.wait_until(lambda: "2" in versions())
-        canaries = found.by_key(*FLIGHTS).json()["predictions"]
-        promote(made.spec.registered_model, "2")
-        found.wait_until(lambda: versions() == {"2"})
-        stop.set()
-        for thread in threads:
-            thread.join()
-        assert {each.status_code for each in answers} == {200}
-        assert scores(found.by_key(*FLIGHTS)) == made.bits("2")
-        # The same entities meet the canary each time; every score is that of the version it names.
-        batch = {version: made.bits(version) for version in made.versions}
-        by_canary = [each["served_by"] == "canary" for each in canaries]
-        assert 3 < sum(by_canary) < 25
-        assert [each["score"] for each in canaries] == [
-            batch["2" if is_canary else "1"][row] for row, is_canary in enumerate(by_canary)
-        ]
-    noted = logged(tmp_path / "journal")
-    shadows = [each for each in noted if each.role == "shadow"]
-    assert shadows and {each.model_version for each in shadows} == {"2"}
-    answered = sum(len(each.json()["predictions"]) for each in answers) + 2 * len(FLIGHTS)
-    assert len([each for each in noted if each.role != "shadow"]) == answered
-
-
-@pytest.mark.parametrize(
-    ("file", "said"),
-    [("weights.safetensors", "was registered"), ("encoding.json", "is not what the run wrote")],
-)
-def test_a_version_whose_files_were_changed_leaves_the_old_one(tmp_path: Path, file: str, said: str) -> None:
-    made = light(tmp_path)
-    made.register(1)
-    with running(made, tmp_path / "journal") as found:
-        made.register(2)
-        folder = model_version(made.spec.registered_model, "2").folder
-        whole = (folder / file).read_bytes()
-        (folder / file).write_bytes(whole[:-1])
-        promote(made.spec.registered_model, "2")
-        found.wait_until(lambda: said in str(found.client.get("/ready").json()["problems"]))
-        assert scores(found.by_key(*FLIGHTS)) == made.bits("1")
-        (folder / file).write_bytes(whole)
-        found.wait_until(lambda: found.client.get("/ready").json()["problems"] == {})
-        assert scores(found.by_key(*FLIGHTS)) == made.bits("2")
-
-
-def test_without_a_champion_it_is_not_ready_and_becomes_so(tmp_path: Path) -> None:
-    made = light(tmp_path)
-    with running(made, tmp_path / "journal") as found:
-        assert found.client.get("/ready").status_code == 503
-        assert found.by_key("f0001").status_code == 503
-        made.register(1)
-        found.wait_until(lambda: found.client.get("/ready").status_code == 200)
-        assert scores(found.by_key(*FLIGHTS)) == made.bits("1")
